@@ -1,0 +1,274 @@
+"""The contract of a channel: what a kind declares, and the five things that its code can do.
+
+A kind lives in one folder, `providers/<kind>/adapter.py`, and is a subclass of `Adapter`. All methods are pure: they
+turn plain values into requests and answers into outcomes; sending is the transport's work, deciding is the
+dispatcher's. Nothing in here or in a provider imports Django.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+from apps.channels.outcomes import Outcome
+
+
+class Idempotency(StrEnum):
+    NONE = "none"
+    KEYED = "keyed"  # our key repeated inside the window sends nothing twice
+    CONTENT = "content"  # equal content inside the window sends nothing twice
+
+
+class Receipts(StrEnum):
+    NONE = "none"
+    FAILURES = "failures"  # only bad news comes back (bounces): silence is the best that can be known
+    PUSH = "push"  # the provider calls our hook
+    POLL = "poll"  # we ask
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigField:
+    """One setting of an account, from which console form, validation and docs are made."""
+
+    name: str
+    label: str
+    secret: bool = False
+    required: bool = True
+    default: Any = ""
+    type: Literal["text", "url", "integer", "boolean", "choice", "json"] = "text"
+    choices: tuple[str, ...] = ()
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentField:
+    """One part of a template body. `mapping` fields hold {provider's name: text}; `literal` ones take no placeholders."""
+
+    name: str
+    label: str
+    required: bool = True
+    max_length: int | None = None
+    multiline: bool = False
+    escape: Literal["none", "html"] = "none"
+    mapping: bool = False
+    literal: bool = False
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What strategy and dispatch ask a kind. Durations are timedelta; sources stand in the kind's README."""
+
+    address_kind: str
+    recipients_per_call: int = 1
+    personalised: bool = False  # one call carries a text of its own for each recipient
+    idempotency: Idempotency = Idempotency.NONE
+    idempotency_window: timedelta = timedelta(0)
+    reserves_keys: bool = False  # keys must be fetched from the provider before the send
+    can_query: bool = False  # the fate of one send can be asked by our reference
+    echoes_reference: bool = False  # receipts carry our reference
+    receipts: Receipts = Receipts.NONE
+    poll_group: int = 0  # addresses per poll of one provider id
+    recall: bool = False
+    offline_store: bool = False
+    price_unit: Literal["message", "piece"] = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One configured sender as an adapter sees it: settings and opened secrets in one mapping."""
+
+    code: str
+    kind: str
+    config: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(slots=True)
+class Envelope:
+    """One delivery as an adapter sees it.
+
+    key        repeated on every retry of the delivery (or reserved at the provider, see `reserves_keys`)
+    reference  base36 of the delivery id, to be put wherever the provider echoes something back
+    address    opened just now, never to be logged
+    content    the rendered body: field name -> text, or {name: text} for mapping fields
+    """
+
+    key: str
+    reference: str
+    address: str = field(repr=False)
+    content: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(slots=True)
+class HttpRequest:
+    """`headers` are ready "Name: value" lines; `body` None means a request without one."""
+
+    method: str
+    url: str
+    headers: list[str] = field(repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class HttpAnswer:
+    """`headers` has lower-case names; `body` is cut at the client's cap, then `truncated` is true."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    truncated: bool = False
+
+
+@dataclass(slots=True)
+class MailRequest:
+    """One message to one recipient. `data` is the whole MIME text with CRLF line ends, not dot-stuffed."""
+
+    server: SmtpServer
+    mail_from: str = field(repr=False)
+    rcpt_to: str = field(repr=False)
+    data: bytes = field(repr=False)
+    mail_options: str = ""  # used where the server offers DSN, e.g. "RET=HDRS ENVID=k3x"
+    rcpt_options: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpServer:
+    """Where and how to submit. `security` is "none", "starttls" or "tls"."""
+
+    host: str
+    port: int
+    security: str = "starttls"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    sessions: int = 10
+    hostname: str = "localhost"
+
+
+@dataclass(slots=True)
+class MailAnswer:
+    """The reply that decided: at which command ("connect", "auth", "mail", "rcpt", "data", "dot"), code and text."""
+
+    stage: str
+    code: int
+    text: str
+
+
+Request = HttpRequest | MailRequest
+Answer = HttpAnswer | MailAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class TransportFault:
+    """No answer. `sent` is False only where no byte of the request itself can have reached the provider."""
+
+    sent: bool
+    code: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptEvent:
+    """One fact that a provider reports about one delivery.
+
+    Found by `reference` (our delivery, or the first delivery of the call with `address` naming the person), or by
+    `provider_id` plus `address`. state: "accepted", "delivered", "failed", "read", "clicked". `code` is the
+    provider's word. `occurred_at` is aware. `bad_address` says the address should not be tried again.
+    """
+
+    state: Literal["accepted", "delivered", "failed", "read", "clicked"]
+    code: str
+    occurred_at: datetime
+    reference: str = ""
+    provider_id: str = ""
+    address: str = field(default="", repr=False)
+    words: str = ""
+    pieces: int | None = None
+    bad_address: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HookRequest:
+    """What arrived at an account's hook; `received_at` is aware."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes = field(repr=False)
+    received_at: datetime
+
+
+class BadReceipt(ValueError):
+    """The body at the hook cannot be read or is not authentic; the sentence says what is wrong, without contents."""
+
+
+class Adapter:
+    """Base of every kind. Subclasses set the class attributes and override what their capabilities promise."""
+
+    kind: str
+    label: str
+    transport: Literal["http", "smtp"] = "http"
+    config_fields: tuple[ConfigField, ...] = ()
+    content_fields: tuple[ContentField, ...] = ()
+    capabilities: Capabilities
+    hook_answer: tuple[str, bytes] = ("application/json", b"{}")  # content type and body the provider expects
+
+    def check_config(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """{field name: what is wrong and how to mend it}; empty when the account can be used. Secrets included."""
+        return {
+            f.name: f"{f.label} is required." for f in self.config_fields if f.required and not config.get(f.name)
+        }
+
+    def check_content(self, content: Mapping[str, Any]) -> dict[str, str]:
+        """{field name: what is wrong} for one rendered or raw body, limits of the provider included."""
+        problems = {}
+        for part in self.content_fields:
+            value = content.get(part.name)
+            if part.required and not value:
+                problems[part.name] = f"{part.label} is required."
+            elif part.max_length and isinstance(value, str) and len(value) > part.max_length:
+                problems[part.name] = f"{part.label} has {len(value)} characters, {part.max_length} are allowed."
+        return problems
+
+    def pieces(self, content: Mapping[str, Any]) -> int:
+        """How many billed units one rendered body makes; 1 unless the price is by piece."""
+        return 1
+
+    def build(self, account: Account, envelopes: Sequence[Envelope], now: datetime) -> Request:
+        """One call for these envelopes: never more than `recipients_per_call`, equal content unless `personalised`."""
+        raise TypeError(f"{self.kind} does not send")
+
+    def read(self, account: Account, envelopes: Sequence[Envelope], answer: Answer) -> Outcome | Sequence[Outcome]:
+        """What the answer means: one outcome for the whole call, or one per envelope in order."""
+        raise TypeError(f"{self.kind} does not send")
+
+    def build_reserve(self, account: Account, count: int) -> HttpRequest:
+        """Asks for `count` keys (capability `reserves_keys`)."""
+        raise TypeError(f"{self.kind} reserves no keys")
+
+    def read_reserve(self, answer: HttpAnswer) -> Sequence[str] | Outcome:
+        """The keys, or the outcome that stands for their refusal (never Accepted)."""
+        raise TypeError(f"{self.kind} reserves no keys")
+
+    def parse_hook(self, account: Account, request: HookRequest) -> Sequence[ReceiptEvent]:
+        """Reads a pushed body. Raises BadReceipt. An authentic body without anything for us gives an empty list."""
+        raise TypeError(f"{self.kind} has no receipts by push")
+
+    def build_poll(self, account: Account, provider_id: str, addresses: Sequence[str], sent_at: datetime) -> HttpRequest:
+        """Asks what became of one provider id (capability POLL), at most `poll_group` addresses."""
+        raise TypeError(f"{self.kind} cannot be polled")
+
+    def read_poll(
+        self, account: Account, provider_id: str, addresses: Sequence[str], answer: HttpAnswer, now: datetime
+    ) -> Sequence[ReceiptEvent] | Outcome:
+        """Events known by now (none for those still under way), or the outcome that stands for a refusal."""
+        raise TypeError(f"{self.kind} cannot be polled")
+
+    def build_query(self, account: Account, envelope: Envelope, sent_at: datetime) -> HttpRequest:
+        """Asks for the fate of one send of unknown outcome (capability `can_query`); `content` is empty here."""
+        raise TypeError(f"{self.kind} cannot be queried")
+
+    def read_query(self, account: Account, envelope: Envelope, answer: HttpAnswer) -> Sequence[ReceiptEvent] | Outcome:
+        """Events of that send; an empty list means that the provider knows nothing of it (yet)."""
+        raise TypeError(f"{self.kind} cannot be queried")

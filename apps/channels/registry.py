@@ -1,0 +1,32 @@
+"""Every kind of channel, one line each. A new kind is its folder and one line here."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from apps.channels.contract import Adapter
+
+KINDS: dict[str, str] = {
+    "push_jpush": "PushJPush",
+    "sms_aliyun": "SmsAliyun",
+    "email_smtp": "EmailSmtp",
+}
+
+
+@cache
+def adapter(kind: str) -> Adapter:
+    """The adapter of a kind; KeyError for a kind that is not in the table."""
+    module = import_module(f"apps.channels.providers.{kind}.adapter")
+    made: Adapter = getattr(module, KINDS[kind])()
+    return made
+
+
+def adapters() -> list[Adapter]:
+    """All adapters in table order."""
+    return [adapter(kind) for kind in KINDS]
+
+
+def kind_choices() -> list[tuple[str, str]]:
+    """For model fields: a function, so that a new kind makes no migration."""
+    return [(one.kind, one.label) for one in adapters()]
