@@ -1,0 +1,50 @@
+"""RQ as a doorbell: `ring` tells a lane's worker that Postgres has work. Losing a ring costs one beat interval.
+
+A job carries the lane only. Rings of one lane coalesce: while one waits unheard, further ones add nothing. No retry, no
+`unique`, no scheduler; the serializer is JSON, so that a writer in Redis cannot run code (see docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import structlog
+from django.db import transaction
+from django_rq import get_connection, get_queue
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
+
+LANES = ("otp", "notice", "bulk", "receipts", "work")
+BELL_SECONDS = 10
+JOB = "apps.campaigns.tasks.answer_bell"
+
+
+def ring(*lanes: str) -> None:
+    """Rings these lanes once the open transaction commits (at once where none is open). Never raises for Redis."""
+    for lane in lanes:
+        transaction.on_commit(lambda lane=lane: ring_now(lane))  # type: ignore[misc]
+
+
+def ring_now(lane: str) -> bool:
+    """Rings at once; False where a ring already waits or Redis is away (beat will ring again)."""
+    if lane not in LANES:
+        raise ValueError(f"{lane!r} is not a lane; lanes are {', '.join(LANES)}")
+    try:
+        if not get_connection(lane).set(_bell(lane), 1, nx=True, ex=BELL_SECONDS):
+            return False
+        get_queue(lane).enqueue(JOB, lane, ttl=15, result_ttl=0, failure_ttl=86400)
+    except RedisError as away:
+        log.warning("ring_failed", lane=lane, error=type(away).__name__)
+        return False
+    return True
+
+
+def heard(lane: str) -> None:
+    """Called by the worker before it looks for work: rings from now on count again."""
+    try:
+        get_connection(lane).delete(_bell(lane))
+    except RedisError as away:
+        log.warning("bell_not_cleared", lane=lane, error=type(away).__name__)
+
+
+def _bell(lane: str) -> str:
+    return f"ums:bell:{lane}"
