@@ -1,0 +1,91 @@
+"""The side bar of the console. To add a page, add an Entry; who may not see it does not see it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: the list of `model` (app_label.Model), or the page `url_name` guarded by `permission`."""
+
+    title: str | Promise
+    icon: str
+    model: str = ""
+    url_name: str = ""
+    permission: str = ""
+
+    def link(self, request: HttpRequest) -> str | None:
+        """Where it leads, None for those who may not go there and for models without a console page."""
+        if self.url_name:
+            return reverse(self.url_name) if not self.permission or request.user.has_perm(self.permission) else None  # type: ignore[union-attr]
+        try:
+            model = apps.get_model(self.model)
+        except LookupError:
+            return None
+        page = admin.site._registry.get(model)
+        if page is None or not page.has_view_permission(request):
+            return None
+        return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A titled group of lines."""
+
+    title: str | Promise
+    entries: Sequence[Entry]
+
+
+SECTIONS: list[Section] = [
+    Section(_("Overview"), [Entry(_("Home"), "home", url_name="admin:index")]),
+    Section(
+        _("Sending"),
+        [
+            Entry(_("Campaigns"), "campaign", model="campaigns.Campaign"),
+            Entry(_("Policies"), "route", model="campaigns.Policy"),
+            Entry(_("Message templates"), "description", model="templates.MessageTemplate"),
+        ],
+    ),
+    Section(
+        _("People"),
+        [
+            Entry(_("Recipients"), "group", model="users.Recipient"),
+            Entry(_("Segments"), "filter_alt", model="users.Segment"),
+            Entry(_("Tags"), "sell", model="users.Tag"),
+            Entry(_("Blacklist"), "block", model="users.BlacklistEntry"),
+        ],
+    ),
+    Section(
+        _("Connections"),
+        [
+            Entry(_("Accounts"), "cell_tower", model="ums_channels.Account"),
+            Entry(_("Business lines"), "hub", model="partners.BusinessLine"),
+        ],
+    ),
+    Section(
+        _("Administration"),
+        [
+            Entry(_("Operators"), "badge", model="operators.Operator"),
+            Entry(_("Roles"), "admin_panel_settings", model="auth.Group"),
+        ],
+    ),
+]
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The side bar as django-unfold wants it; sections without a line are left out."""
+    groups = []
+    for section in SECTIONS:
+        links = [(entry, entry.link(request)) for entry in section.entries]
+        items = [{"title": entry.title, "icon": entry.icon, "link": link} for entry, link in links if link]
+        if items:
+            groups.append({"title": section.title, "separator": True, "items": items})
+    return groups

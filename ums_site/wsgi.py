@@ -1,0 +1,9 @@
+"""The web tier: `gunicorn ums_site.wsgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ums_site.settings")
+
+application = get_wsgi_application()
