@@ -1,0 +1,52 @@
+"""Message templates and their published, unchangeable versions."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class MessageTemplate(models.Model):
+    """A named text with declared variables and one body per channel kind; this row is the draft.
+
+    variables: [{"name": "balance", "type": "text|number|money|date|datetime", "label": …, "currency": "CNY"?,
+    "source": "attribute"|"payload"}]; bodies: {channel kind: {content field: text or {name: text}}}.
+    """
+
+    code = models.SlugField(_("code"), unique=True)
+    name = models.CharField(_("name"), max_length=100)
+    variables = models.JSONField(_("variables"), default=list, blank=True)
+    bodies = models.JSONField(_("bodies"), default=dict, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("message template")
+        verbose_name_plural = _("message templates")
+        permissions = [("publish_template", _("Can publish a template version"))]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.code})"
+
+
+class TemplateVersion(models.Model):
+    """What was published under a number; a trigger refuses any change."""
+
+    template = models.ForeignKey(MessageTemplate, models.PROTECT, related_name="versions", verbose_name=_("template"))
+    number = models.PositiveIntegerField(_("version"))
+    variables = models.JSONField(_("variables"))
+    bodies = models.JSONField(_("bodies"))
+    content_hash = models.CharField(_("content hash"), max_length=64)
+    published_at = models.DateTimeField(_("published at"), auto_now_add=True)
+    published_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, verbose_name=_("published by")
+    )
+
+    class Meta:
+        verbose_name = _("template version")
+        verbose_name_plural = _("template versions")
+        constraints = [models.UniqueConstraint(fields=["template", "number"], name="template_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.template.name} v{self.number}"
