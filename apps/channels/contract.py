@@ -231,6 +231,10 @@ class Adapter:
                 problems[part.name] = f"{part.label} has {len(value)} characters, {part.max_length} are allowed."
         return problems
 
+    def call_size(self, account: Account) -> int:
+        """How many recipients of equal content one call of this account takes, 1 to `recipients_per_call`."""
+        return self.capabilities.recipients_per_call
+
     def pieces(self, content: Mapping[str, Any]) -> int:
         """How many billed units one rendered body makes; 1 unless the price is by piece."""
         return 1
