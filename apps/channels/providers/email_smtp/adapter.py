@@ -23,12 +23,13 @@ from apps.channels.contract import (
     Receipts,
     SmtpServer,
 )
-from apps.channels.outcomes import Accepted, Outcome, Rejected, Throttled, Unknown
+from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Rejected, Throttled, Unknown
 from apps.channels.providers.email_smtp import bounces
 from apps.channels.providers.email_smtp.codes import CODES
 from apps.channels.providers.email_smtp.mime import body, date_text, header_text, mailbox, refuse_breaks
 
 MAX_SUBJECT = 200
+_TOO_BIG = frozenset({"552", "5.2.3", "5.3.4"})  # said at MAIL already where the server knows the size
 SECURITIES = ("starttls", "tls", "none")
 
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
@@ -151,8 +152,12 @@ class EmailSmtp(Adapter):
             return Unknown(code, "A reply that is in no table.", unmapped=True)
         if isinstance(outcome, Throttled) and answer.stage in ("connect", "auth", "mail"):
             return replace(outcome, scope="account")  # said before the server knew the recipient
-        if isinstance(outcome, Rejected) and answer.stage in ("connect", "auth", "mail"):
-            return CODES["530"] if answer.stage == "auth" else replace(outcome, scope="content")
+        if (
+            isinstance(outcome, Rejected)
+            and answer.stage in ("connect", "auth", "mail")
+            and outcome.code not in _TOO_BIG
+        ):
+            return Misconfigured(outcome.code, "The server refuses this sender.")
         return outcome
 
     def parse_hook(self, account: Account, request: HookRequest) -> list[ReceiptEvent]:

@@ -126,7 +126,10 @@ class PushJPush(Adapter):
     def check_content(self, content: Mapping[str, Any]) -> dict[str, str]:
         problems = super().check_content(content)
         android, ios = _notification(content, "0" * 13, "")
-        for part, size, limit in (("Android", len(android.encode()), ANDROID_BYTES), ("iOS", len(ios.encode()), IOS_BYTES)):
+        for part, size, limit in (
+            ("Android", len(android.encode()), ANDROID_BYTES),
+            ("iOS", len(ios.encode()), IOS_BYTES),
+        ):
             if "alert" not in problems and size > limit:
                 problems["alert"] = f"Title, text and extras take {size} bytes for {part}, {limit} are allowed."
         return problems
@@ -168,7 +171,9 @@ class PushJPush(Adapter):
 
     def build_reserve(self, account: Account, count: int) -> HttpRequest:
         ready = self._prepared(account)
-        return HttpRequest("GET", f"{ready.push_url}/cid?count={min(max(count, 1), MAX_DEVICES)}&type=push", ready.headers)
+        return HttpRequest(
+            "GET", f"{ready.push_url}/cid?count={min(max(count, 1), MAX_DEVICES)}&type=push", ready.headers
+        )
 
     def read_reserve(self, answer: HttpAnswer) -> Sequence[str] | Outcome:
         body = _answer_body(answer)
@@ -179,7 +184,9 @@ class PushJPush(Adapter):
             return keys
         return _refusal(body, answer, 1)
 
-    def build_poll(self, account: Account, provider_id: str, addresses: Sequence[str], sent_at: datetime) -> HttpRequest:
+    def build_poll(
+        self, account: Account, provider_id: str, addresses: Sequence[str], sent_at: datetime
+    ) -> HttpRequest:
         ready = self._prepared(account)
         body = _dumps(
             {
