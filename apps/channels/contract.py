@@ -45,7 +45,7 @@ class ConfigField:
 
 @dataclass(frozen=True, slots=True)
 class ContentField:
-    """One part of a template body. `mapping` fields hold {provider's name: text}; `literal` ones take no placeholders."""
+    """One part of a template body. `mapping` fields hold {provider's name: text}; `literal` ones no placeholders."""
 
     name: str
     label: str
@@ -216,9 +216,7 @@ class Adapter:
 
     def check_config(self, config: Mapping[str, Any]) -> dict[str, str]:
         """{field name: what is wrong and how to mend it}; empty when the account can be used. Secrets included."""
-        return {
-            f.name: f"{f.label} is required." for f in self.config_fields if f.required and not config.get(f.name)
-        }
+        return {f.name: f"{f.label} is required." for f in self.config_fields if f.required and not config.get(f.name)}
 
     def check_content(self, content: Mapping[str, Any]) -> dict[str, str]:
         """{field name: what is wrong} for one rendered or raw body, limits of the provider included."""
@@ -240,7 +238,10 @@ class Adapter:
         return 1
 
     def build(self, account: Account, envelopes: Sequence[Envelope], now: datetime) -> Request:
-        """One call for these envelopes: never more than `recipients_per_call`, equal content unless `personalised`."""
+        """One call for these envelopes: never more than `call_size`, equal content unless `personalised`.
+
+        Raises ValueError for an address or content that cannot be written into a request.
+        """
         raise TypeError(f"{self.kind} does not send")
 
     def read(self, account: Account, envelopes: Sequence[Envelope], answer: Answer) -> Outcome | Sequence[Outcome]:
@@ -259,7 +260,9 @@ class Adapter:
         """Reads a pushed body. Raises BadReceipt. An authentic body without anything for us gives an empty list."""
         raise TypeError(f"{self.kind} has no receipts by push")
 
-    def build_poll(self, account: Account, provider_id: str, addresses: Sequence[str], sent_at: datetime) -> HttpRequest:
+    def build_poll(
+        self, account: Account, provider_id: str, addresses: Sequence[str], sent_at: datetime
+    ) -> HttpRequest:
         """Asks what became of one provider id (capability POLL), at most `poll_group` addresses."""
         raise TypeError(f"{self.kind} cannot be polled")
 

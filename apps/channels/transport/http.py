@@ -6,8 +6,8 @@ Three promises rest on that one moment:
 * `TransportFault.sent` is False exactly where it was never reached: no guessing from error numbers.
 * A call whose `start_by` has passed while it was connecting is given up there, before it can do anything.
 * libcurl silently repeats a request, POST included, when a *reused* connection is closed before the first answer byte
-  (`Curl_retry_request`, lib/transfer.c): the provider may have read and done it by then. The second visit to that moment
-  is refused, so one `start` writes a request once at most; the call ends as "reset", sent.
+  (`Curl_retry_request`, lib/transfer.c): the provider may have read and done it by then. The second visit to that
+  moment is refused, so one `start` writes a request once at most; the call ends as "reset", sent.
 """
 
 from __future__ import annotations

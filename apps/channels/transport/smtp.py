@@ -303,7 +303,7 @@ class SmtpClient:
         return self._count
 
     def start(self, tag: object, request: MailRequest, start_by: float | None = None) -> None:
-        """Takes a message; `poll` gives it back with `tag`. Not begun by `start_by` (CLOCK_BOOTTIME, s), it never is."""
+        """Takes a message; `poll` returns it with `tag`. Not begun by `start_by` (CLOCK_BOOTTIME, s), it never is."""
         mail = Mail(tag, request, start_by)
         self._count += 1
         if _UNSAFE.search(request.mail_from) or _UNSAFE.search(request.rcpt_to) or not request.rcpt_to:

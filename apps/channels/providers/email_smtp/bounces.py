@@ -37,10 +37,13 @@ def read_token(secret: str, token: str) -> str | None:
 
 def events(request: HookRequest, secret: str, message_id_domain: str) -> list[ReceiptEvent]:
     """Facts in one raw mail; none in a mail that is no delivery report. Raises BadReceipt for a forged one."""
-    mail = cast(EmailMessage, message_from_bytes(request.body, policy=policy.default))
+    mail = message_from_bytes(request.body, policy=policy.default)
     if not mail.keys():
         raise BadReceipt("The body is not a mail.")
-    if mail.get_content_type() != "multipart/report" or mail.get_param("report-type", "").lower() != "delivery-status":
+    if (
+        mail.get_content_type() != "multipart/report"
+        or str(mail.get_param("report-type", "")).lower() != "delivery-status"
+    ):
         return []
     blocks = list(_status_blocks(mail))
     if len(blocks) < 2:

@@ -1,4 +1,4 @@
-"""App push over JPush (REST API v3): /v3/push to registration ids with a reserved cid, /v3/status/message asked later."""
+"""App push over JPush (REST API v3): /v3/push to registration ids under a reserved cid, states asked later."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ def _answer_body(answer: Answer) -> dict[str, Any] | Unknown:
         return Unknown("truncated", "The answer was too long to be read.")
     try:
         body = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         return Unknown(f"http_{answer.status}", f"HTTP {answer.status} without a readable answer.")

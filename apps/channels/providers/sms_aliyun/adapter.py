@@ -181,7 +181,7 @@ class SmsAliyun(Adapter):
     def parse_hook(self, account: Account, request: HookRequest) -> list[ReceiptEvent]:
         try:
             reports = json.loads(request.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BadReceipt("The body is not JSON.") from None
         if not isinstance(reports, list):
             raise BadReceipt("The body is not a list of reports.")
@@ -240,7 +240,7 @@ def _answer_body(answer: Answer) -> dict[str, Any] | Unknown:
         return Unknown("truncated", "The answer was too long to be read.")
     try:
         body = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         return Unknown(f"http_{answer.status}", f"HTTP {answer.status} without a readable answer.")
@@ -284,7 +284,7 @@ def _server_time(date: str | None) -> datetime | None:
 
 
 def _rest(now: datetime | None, window: timedelta) -> timedelta:
-    """To the next multiple of `window` on Beijing's clock and a second more; the whole window if the time is unknown."""
+    """To the next multiple of `window` on Beijing's clock and a second more; a whole one if the time is unknown."""
     if now is None:
         return window
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
