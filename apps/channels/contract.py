@@ -107,7 +107,7 @@ class HttpRequest:
     """`headers` are ready "Name: value" lines; `body` None means a request without one."""
 
     method: str
-    url: str
+    url: str = field(repr=False)  # a provider may want addresses in it
     headers: list[str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
 
@@ -153,7 +153,7 @@ class MailAnswer:
 
     stage: str
     code: int
-    text: str
+    text: str = field(repr=False)  # servers like to repeat the address in it
 
 
 Request = HttpRequest | MailRequest
