@@ -5,6 +5,8 @@ Three promises rest on that one moment:
 
 * `TransportFault.sent` is False exactly where it was never reached: no guessing from error numbers.
 * A call whose `start_by` has passed while it was connecting is given up there, before it can do anything.
+* libcurl looks whether a kept connection still stands once a second at most (8.21 on). It is looked at here each time:
+  where the provider has hung up already, nothing is written and the call goes out over another connection.
 * libcurl silently repeats a request, POST included, when a *reused* connection is closed before the first answer byte
   (`Curl_retry_request`, lib/transfer.c): the provider may have read and done it by then. The second visit to that
   moment is refused, so one `start` writes a request once at most; the call ends as "reset", sent.
@@ -12,10 +14,13 @@ Three promises rest on that one moment:
 
 from __future__ import annotations
 
+import os
+import select
+import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pycurl
 
@@ -40,6 +45,7 @@ FAULTS: dict[int, tuple[str, str]] = {
     pycurl.E_FTP_WEIRD_SERVER_REPLY: ("bad_answer", "What came back is not HTTP."),
     pycurl.E_URL_MALFORMAT: ("url", "The URL cannot be read."),
 }
+Look = Callable[[int], list[tuple[int, int]]]
 NOT_STARTED = TransportFault(False, "not_started", "The call was not begun in time.")
 
 
@@ -77,7 +83,21 @@ class AnswerHeaders(Mapping[str, str]):
 class _Line:
     """One easy handle, set up once and used for one call after another."""
 
-    __slots__ = ("body", "curl", "head", "headers", "late", "method", "start_by", "tag", "url", "written")
+    __slots__ = (
+        "body",
+        "connections",
+        "curl",
+        "head",
+        "headers",
+        "late",
+        "method",
+        "request",
+        "stale",
+        "start_by",
+        "tag",
+        "url",
+        "written",
+    )
 
     def __init__(self, client: HttpClient) -> None:
         self.head: list[bytes] = []
@@ -85,16 +105,22 @@ class _Line:
         self.headers: list[str] | None = None
         self.method = self.url = ""
         self.tag: object = None
+        self.request: HttpRequest | None = None
         self.start_by: float | None = None
-        self.written = self.late = False
+        self.written = self.late = self.stale = False
+        self.connections = client.connections
         self.curl = client.new_handle()
+        self.curl.setopt(pycurl.SOCKOPTFUNCTION, self.connections.opened)
         self.curl.setopt(pycurl.HEADERFUNCTION, self.head.append)
         self.curl.setopt(pycurl.WRITEFUNCTION, self.body.append)
         self.curl.setopt(pycurl.PREREQFUNCTION, self._before_first_byte)
 
-    def _before_first_byte(self, *_connection: object) -> int:
+    def _before_first_byte(self, _peer: str, _own: str, _peer_port: int, own_port: int) -> int:
         if self.written:
             return pycurl.PREREQFUNC_ABORT  # libcurl is about to repeat what may have been done
+        if self.connections.hung_up(own_port):
+            self.stale = True
+            return pycurl.PREREQFUNC_ABORT
         if self.start_by is not None and time.clock_gettime(time.CLOCK_BOOTTIME) >= self.start_by:
             self.late = True
             return pycurl.PREREQFUNC_ABORT
@@ -102,8 +128,8 @@ class _Line:
         return pycurl.PREREQFUNC_OK
 
     def load(self, tag: object, request: HttpRequest, start_by: float | None) -> None:
-        self.tag, self.start_by = tag, start_by
-        self.written = self.late = False
+        self.tag, self.request, self.start_by = tag, request, start_by
+        self.written = self.late = self.stale = False
         curl = self.curl
         if request.url != self.url:
             curl.setopt(pycurl.URL, request.url)
@@ -142,10 +168,51 @@ class _Line:
         return TransportFault(self.written, code, words)
 
     def unload(self) -> object:
-        tag, self.tag = self.tag, None
+        tag, self.tag, self.request = self.tag, None, None
         self.head.clear()
         self.body.clear()
         return tag
+
+
+class _Connections:
+    """Which connections of one client the other side has closed; libcurl tells their own port and no more."""
+
+    def __init__(self) -> None:
+        self._opened: list[int] = []
+        self._new: dict[int, Look] = {}
+        self._used: dict[int, Look] = {}
+
+    def opened(self, descriptor: int, _purpose: int) -> int:
+        """libcurl has made a socket; its port is known once it is connecting."""
+        self._opened.append(descriptor)
+        return pycurl.SOCKOPT_OK
+
+    def hung_up(self, own_port: int) -> bool:
+        """True where the peer has ended a connection that carried a call before; a new one is never blamed."""
+        if self._opened:
+            self._opened = [descriptor for descriptor in self._opened if not self._sort_in(descriptor)]
+        look = self._used.get(own_port)
+        if look is not None:
+            return bool(look(0))
+        first = self._new.pop(own_port, None)
+        if first is not None:
+            self._used[own_port] = first
+        return False
+
+    def _sort_in(self, descriptor: int) -> bool:
+        """Files a socket under its own port; False while it has none. One that is closed again is forgotten."""
+        try:
+            with socket.socket(fileno=os.dup(descriptor)) as copy:
+                port = int(copy.getsockname()[1])
+        except OSError:
+            return True
+        if not port:
+            return False
+        poller = select.poll()
+        poller.register(descriptor, select.POLLRDHUP)
+        self._used.pop(port, None)
+        self._new[port] = poller.poll
+        return True
 
 
 def _header_lines(request: HttpRequest) -> list[str]:
@@ -182,6 +249,7 @@ class HttpClient:
         self._http2 = http2
         self._waiting: deque[tuple[object, HttpRequest, float | None]] = deque()
         self._free: list[_Line] = []
+        self.connections = _Connections()
         self._running: dict[pycurl.Curl, _Line] = {}
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_in_flight)
@@ -264,8 +332,12 @@ class HttpClient:
             for curl, number, _text in failed:
                 line = self._running.pop(curl)
                 self._multi.remove_handle(curl)
-                fault = line.fault(number)
-                done.append((line.unload(), fault))
+                if line.stale and line.request is not None:
+                    self._waiting.appendleft((line.tag, line.request, line.start_by))
+                    line.unload()
+                else:
+                    fault = line.fault(number)
+                    done.append((line.unload(), fault))
                 self._free.append(line)
 
     def _wait(self, seconds: float) -> None:
