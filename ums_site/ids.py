@@ -1,6 +1,6 @@
 """Ids of hot rows: time-ordered 63-bit integers, `ms since 2025 (41) | cell (8) | sequence (14)`.
 
-They are made by the SQL function `ums_id()` (see the first migration of `partners`), so that every writer, in Python or
+They are made by the SQL function `ums_id()` (see the first migration of campaigns), so that every writer, in Python or
 in set-based SQL, takes them from one place. Shown to people and clients as decimal strings; to providers as base 36.
 """
 

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 log = structlog.get_logger(__name__)
 
 LANES = ("otp", "notice", "bulk", "receipts", "work")
-BELL_SECONDS = 10
+BELL_SECONDS = 2
 JOB = "apps.campaigns.tasks.answer_bell"
 
 

@@ -94,6 +94,6 @@ DROP = (
 
 
 class Migration(migrations.Migration):
-    dependencies = [("campaigns", "0001_initial")]
+    dependencies = [("campaigns", "0002_links")]
 
     operations = [migrations.RunSQL(CREATE, DROP)]
