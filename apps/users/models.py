@@ -61,6 +61,7 @@ class Recipient(models.Model):
     tags = ArrayField(models.CharField(max_length=60), verbose_name=_("tags"), default=list, blank=True)
     attributes = models.JSONField(_("attributes"), default=dict, blank=True)
     sealed_attributes = models.BinaryField(default=b"", editable=False)
+    sealed_digest = models.BinaryField(default=b"", editable=False)  # equal values are known as equal without opening
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -98,7 +99,8 @@ class Binding(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["recipient", "address_kind", "address_hash", "scope", "scope_id"],
-                name="binding_once", nulls_distinct=False,
+                name="binding_once",
+                nulls_distinct=False,
             )
         ]
         indexes = [models.Index(fields=["address_hash"], name="binding_hash")]
@@ -159,6 +161,9 @@ class PeopleImport(models.Model):
     recipients_changed = models.BigIntegerField(_("recipients changed"), default=0)
     recipients_unchanged = models.BigIntegerField(_("recipients unchanged"), default=0)
     bindings_added = models.BigIntegerField(_("bindings added"), default=0)
+    epoch = models.IntegerField(default=0, editable=False)  # starts of the run; a runner of an older one writes no more
+    applied_line = models.BigIntegerField(default=0, editable=False)  # everything up to here is committed and counted
+    tags_added = models.BigIntegerField(_("tags added"), default=0)
     rejects_path = models.CharField(max_length=400, editable=False, blank=True)
     error = models.CharField(_("error"), max_length=400, blank=True)
     created_by = models.ForeignKey(
@@ -172,6 +177,7 @@ class PeopleImport(models.Model):
     class Meta:
         verbose_name = _("people import")
         verbose_name_plural = _("people imports")
+        permissions = [("download_rejects", _("Can download the rejected rows of an import"))]
 
     def __str__(self) -> str:
         return self.file_name

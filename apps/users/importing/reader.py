@@ -1,0 +1,92 @@
+"""The rows of a file as a stream, with their physical line numbers, gathered into chunks."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apps.users.importing.columns import Columns
+from apps.users.importing.dialect import BadFile, Dialect, _
+from apps.users.importing.rows import Row, RowRefused, check_row, without_quote
+from ums_site.crypto import Keyring
+
+CHUNK_ROWS = 5000
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Some thousand rows of the file, good and refused. `cells` keeps the original cells by line, for refusals."""
+
+    rows: list[Row] = field(default_factory=list)
+    refused: dict[int, RowRefused] = field(default_factory=dict)
+    cells: dict[int, list[str]] = field(default_factory=dict)
+    last_line: int = 0
+    bytes_read: int = 0
+
+
+@dataclass(slots=True)
+class OpenFile:
+    """`header` are its first cells; `rows` yields (physical line of the row's start, cells)."""
+
+    header: list[str]
+    rows: Iterator[tuple[int, list[str]]]
+    position: Iterator[int]
+
+
+@contextmanager
+def opened(path: Path, dialect: Dialect) -> Iterator[OpenFile]:
+    """Opens a file of people. Raises BadFile for a file without a header."""
+    with path.open("rb") as raw, open(raw.fileno(), encoding=dialect.encoding, newline="", closefd=False) as text:
+        for _line in range(dialect.skipped_lines):
+            text.readline()
+        reader = csv.reader(text, delimiter=dialect.delimiter)
+        try:
+            header = next(reader)
+        except (StopIteration, csv.Error):
+            raise BadFile(_("the file has no header line")) from None
+        yield OpenFile(header, _numbered(reader, dialect.skipped_lines), iter(lambda: raw.raw.tell(), -1))  # type: ignore[attr-defined]
+
+
+def _numbered(reader: Iterator[list[str]], skipped: int) -> Iterator[tuple[int, list[str]]]:
+    while True:
+        line = reader.line_num + 1 + skipped  # type: ignore[attr-defined]
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            raise BadFile(
+                _("line %(line)s holds a cell of more than 128 KiB; a quotation mark is probably not closed"), line=line
+            ) from None
+        yield line, cells
+
+
+def chunks(file: OpenFile, columns: Columns, ring: Keyring, size: int = CHUNK_ROWS) -> Iterator[Chunk]:
+    """All rows in order; blank lines are left out. Raises BadFile."""
+    chunk = Chunk()
+    for line, cells in file.rows:
+        if not any(cells):
+            continue
+        chunk.cells[line] = cells
+        try:
+            chunk.rows.append(check_row(line, _fitted(cells, len(columns.header)), columns, ring))
+        except RowRefused as refused:
+            chunk.refused[line] = refused
+        chunk.last_line = line
+        if len(chunk.cells) >= size:
+            chunk.bytes_read = next(file.position)
+            yield chunk
+            chunk = Chunk()
+    if chunk.cells:
+        chunk.bytes_read = next(file.position)
+        yield chunk
+
+
+def _fitted(cells: list[str], width: int) -> list[str]:
+    """The row cut to the header's width; surplus cells must be empty. Quoting of our own file of refusals is undone."""
+    if len(cells) < width or (len(cells) > width and any(cells[width:])):
+        raise RowRefused(_("the row has %(count)s cells, the header has %(width)s"), count=len(cells), width=width)
+    return [without_quote(cell) if cell[:1] == "'" else cell for cell in cells[:width]]
