@@ -18,7 +18,11 @@ JSON_SERIALIZER = "rq.serializers.JSONSerializer"
 def timers_hold(app_configs: Sequence[AppConfig] | None, **_options: Any) -> list[CheckMessage]:
     """E001: a relation of the timers is broken, a message could go out twice."""
     return [
-        Error(f"The timers do not fit together: {relation} does not hold.", hint="Change the UMS_... timers.", id="ums.E001")
+        Error(
+            f"The timers do not fit together: {relation} does not hold.",
+            hint="Change the UMS_... timers.",
+            id="ums.E001",
+        )
         for relation in settings.UMS_TIMERS.violations()
     ]
 
@@ -43,7 +47,11 @@ def keyring_readable(app_configs: Sequence[AppConfig] | None, **_options: Any) -
 def queues_speak_json(app_configs: Sequence[AppConfig] | None, **_options: Any) -> list[CheckMessage]:
     """E004: a queue would unpickle what stands in Redis."""
     return [
-        Error(f"Queue {name} does not use the JSON serializer.", hint=f"Set SERIALIZER to {JSON_SERIALIZER}.", id="ums.E004")
+        Error(
+            f"Queue {name} does not use the JSON serializer.",
+            hint=f"Set SERIALIZER to {JSON_SERIALIZER}.",
+            id="ums.E004",
+        )
         for name, queue in settings.RQ_QUEUES.items()
         if queue.get("SERIALIZER") != JSON_SERIALIZER
     ]

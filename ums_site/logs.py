@@ -10,7 +10,19 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 HIDDEN = "[hidden]"
 HIDDEN_KEYS = frozenset(
-    {"address", "authorization", "body", "content", "email", "password", "payload", "phone", "secret", "token", "variables"}
+    {
+        "address",
+        "authorization",
+        "body",
+        "content",
+        "email",
+        "password",
+        "payload",
+        "phone",
+        "secret",
+        "token",
+        "variables",
+    }
 )
 MOBILE = re.compile(r"(?<![\dA-Za-z])(?:\+?86[- ]?)?1[3-9]\d{9}(?!\d)")
 MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")

@@ -20,7 +20,7 @@ WAYS = ("plain", "namespace", "drop")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a server runs as. `way` is one of WAYS; `uid`/`gid` are the inner ones of a namespace or the ones dropped to."""
+    """Who a server runs as. `way` is one of WAYS; `uid`/`gid` are the inner ones of a namespace, or dropped to."""
 
     way: str
     uid: int
@@ -43,7 +43,9 @@ class Identity:
         probe = folder / f".probe-{os.getpid()}"
         script = '"$1" --version >/dev/null && : >"$2" && rm "$2"'
         command = self.wrap(["/bin/sh", "-c", script, "sh", str(executable), str(probe)])
-        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd="/", check=False).returncode == 0
+        return (
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd="/", check=False).returncode == 0
+        )
 
 
 def candidates(project: Path) -> Iterator[Identity]:
@@ -102,7 +104,8 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit("usage: unprivileged.py namespace|drop UID GID -- COMMAND...")
     try:
         (_enter_namespace if way == "namespace" else _drop)(int(uid), int(gid))
-        os.execvp(command[0], command)
+        os.chdir("/")  # the folder we stand in may be closed to who we are now
+        os.execv(command[0], command)
     except OSError as error:
         print(f"{command[0]}: {error.strerror or error}", file=sys.stderr)
         raise SystemExit(126) from error
