@@ -99,7 +99,7 @@ class EmailSmtp(Adapter):
         url = str(config.get("unsubscribe_url") or "")
         if url and not re.match(r"https?://[^\s<>]+$", url):
             problems["unsubscribe_url"] = "Unsubscribe link must begin with https:// and hold no blanks."
-        elif "{token}" in url and not config.get("bounce_secret"):
+        elif "{token}" in url and not config.get("bounce_secret") and "bounce_secret" not in problems:
             problems["unsubscribe_url"] = "{token} needs the bounce secret."
         return problems
 

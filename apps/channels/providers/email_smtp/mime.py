@@ -14,7 +14,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 
 BOUNDARY = "=_ums_part"  # can be in no base64 text, and a plain part that holds it is sent as base64
-WORD_BYTES = 45  # of text per encoded word: 60 base64 characters and the frame stay under 75 (RFC 2047, 2)
+WORD_BYTES = 39  # of text per encoded word: with its frame and "Subject: " a line stays under 76 (RFC 2047, 2)
 
 _BREAKS = re.compile(r"[\r\n\0]")
 _PLAIN_HEADER = re.compile(r"[ -~]{0,200}")

@@ -1,0 +1,333 @@
+"""What every kind of channel must keep, run for each kind of the registry."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.channels import providers
+from apps.channels.contract import (
+    Adapter,
+    Answer,
+    BadReceipt,
+    HookRequest,
+    HttpAnswer,
+    HttpRequest,
+    Idempotency,
+    MailAnswer,
+    MailRequest,
+    ReceiptEvent,
+    Receipts,
+)
+from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Rejected, Throttled, Unavailable, Unknown
+from tests.channels.golden_files import NOW, Kind, kinds, recorded, written
+
+FOLDER = Path(next(iter(providers.__path__)))
+GARBAGE = [b"", b"{", b"null", b"[]", b'"OK"', b"<html>502 Bad Gateway</html>", b"\xff\xfe\x00", b"[" * 60000, b"{}"]
+ODD_REPLIES = [
+    ("dot", 0, ""),
+    ("dot", 354, "go"),
+    ("rcpt", 250, "2.1.5 ok"),
+    ("dot", 999, "?"),
+    ("dot", 599, "5.9.9 odd"),
+]
+
+
+@pytest.fixture(params=kinds(), ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return request.param
+
+
+def one(outcome: Outcome | Sequence[Outcome]) -> Outcome:
+    """The outcome of a call of one."""
+    return outcome if not isinstance(outcome, Sequence) else outcome[0]
+
+
+def overridden(kind: Kind, *names: str) -> set[bool]:
+    return {getattr(type(kind.adapter), name) is not getattr(Adapter, name) for name in names}
+
+
+# declaration
+
+
+def test_the_folder_is_complete(kind: Kind) -> None:
+    readme = (FOLDER / kind.name / "README.md").read_text()
+    assert (FOLDER / kind.name / "icon.svg").read_text().startswith("<svg")
+    assert all(part in readme for part in ("## What you need", "## Codes", "**[O]**", "**[K]**"))
+    assert kind.adapter.kind == kind.name and kind.adapter.label
+    assert kind.adapter.transport in ("http", "smtp")
+
+
+def test_what_is_declared_is_what_can_be_done(kind: Kind) -> None:
+    can = kind.adapter.capabilities
+    assert overridden(kind, "build", "read") == {True}
+    assert overridden(kind, "build_reserve", "read_reserve") == {can.reserves_keys}
+    assert overridden(kind, "build_query", "read_query") == {can.can_query}
+    assert overridden(kind, "build_poll", "read_poll") == {can.receipts is Receipts.POLL}
+    assert overridden(kind, "parse_hook") == {can.receipts in (Receipts.PUSH, Receipts.FAILURES)}
+    assert overridden(kind, "pieces") == {can.price_unit == "piece"}
+    assert (can.poll_group > 0) == (can.receipts is Receipts.POLL)
+    assert (can.idempotency is Idempotency.NONE) == (can.idempotency_window == timedelta(0))
+    assert not can.reserves_keys or can.idempotency is Idempotency.KEYED
+    assert can.recipients_per_call >= 1 and can.address_kind
+
+
+def test_fields_are_declared_soundly(kind: Kind) -> None:
+    for fields in (kind.adapter.config_fields, kind.adapter.content_fields):
+        names = [field.name for field in fields]
+        assert len(names) == len(set(names)) and all(name.isidentifier() for name in names)
+        assert all(field.label for field in fields)
+    for field in kind.adapter.config_fields:
+        assert not field.secret or field.default == "", "a secret has no default"
+        assert field.type != "choice" or (field.choices and field.default in (*field.choices, ""))
+    assert kind.secrets and all(kind.secrets), "the fixture sets every secret"
+    assert set(kind.given["config"]) == {field.name for field in kind.adapter.config_fields}
+
+
+def test_codes_name_themselves_and_stand_for_no_success(kind: Kind) -> None:
+    assert kind.codes
+    for code, outcome in kind.codes.items():
+        assert not isinstance(outcome, Accepted) and outcome.code == code and outcome.words.endswith(".")
+        assert not (isinstance(outcome, Unknown) and outcome.unmapped)
+
+
+# settings and content
+
+
+def test_a_sound_account_passes_and_every_missing_setting_is_named(kind: Kind) -> None:
+    config = kind.given["config"]
+    assert kind.adapter.check_config(config) == {}
+    required = [field.name for field in kind.adapter.config_fields if field.required]
+    assert set(kind.adapter.check_config({})) >= set(required)
+    for name in required:
+        assert set(kind.adapter.check_config({**config, name: ""})) >= {name}
+    defaults = {f.name: f.default for f in kind.adapter.config_fields if not f.required}
+    assert kind.adapter.check_config({**{n: config[n] for n in required}, **defaults}) == {}
+
+
+def test_every_broken_setting_is_named_without_its_value(kind: Kind) -> None:
+    for broken in kind.given["broken_configs"]:
+        problems = kind.adapter.check_config({**kind.given["config"], broken["field"]: broken["value"]})
+        assert set(problems) == {broken["field"]}
+        assert all(text.endswith(".") for text in problems.values())
+        assert not any(secret in str(problems) for secret in kind.secrets)
+
+
+def test_content_limits(kind: Kind) -> None:
+    content = kind.given["content"]
+    assert kind.adapter.check_content(content) == {}
+    for field in kind.adapter.content_fields:
+        if field.required:
+            assert set(kind.adapter.check_content({**content, field.name: ""})) == {field.name}
+        if field.max_length:
+            assert field.name in kind.adapter.check_content({**content, field.name: "a" * (field.max_length + 1)})
+    for broken in kind.given["broken_contents"]:
+        value = broken["value"] * broken.get("times", 1)
+        assert set(kind.adapter.check_content({**content, broken["field"]: value})) == {broken["field"]}
+    assert kind.adapter.pieces(content) == kind.given.get("pieces", 1)
+
+
+def test_the_size_of_a_call_is_the_accounts_and_never_above_the_kinds(kind: Kind) -> None:
+    assert kind.adapter.call_size(kind.account) == kind.given["call_size"]
+    assert 1 <= kind.given["call_size"] <= kind.adapter.capabilities.recipients_per_call
+    wild = replace(kind.account, config={**kind.given["config"], "recipients_per_call": 10**9})
+    assert kind.adapter.call_size(wild) <= kind.adapter.capabilities.recipients_per_call
+
+
+# requests
+
+
+def test_requests_are_the_recorded_bytes(kind: Kind) -> None:
+    for name, count in kind.given["requests"].items():
+        request = kind.adapter.build(kind.account, kind.envelopes(count), NOW)
+        assert written(request) == recorded(kind, name, request), f"{kind.name}/{name}.request"
+
+
+def test_a_retry_repeats_key_and_reference(kind: Kind) -> None:
+    can = kind.adapter.capabilities
+    envelopes = kind.envelopes()
+    texts = [written(kind.adapter.build(kind.account, envelopes, NOW + timedelta(minutes=n))).decode() for n in (0, 9)]
+    for text in texts:
+        assert can.idempotency is not Idempotency.KEYED or envelopes[0].key in text
+        assert not can.echoes_reference or envelopes[0].reference in text
+
+
+def test_a_changed_account_is_used_at_once(kind: Kind) -> None:
+    first = kind.adapter.build(kind.account, kind.envelopes(), NOW)
+    name = next(f.name for f in kind.adapter.config_fields if f.required and not f.secret and f.type in ("text", "url"))
+    changed = replace(kind.account, config={**kind.given["config"], name: "https://changed.example"})
+    second = kind.adapter.build(changed, kind.envelopes(), NOW)
+    as_before = kind.adapter.build(kind.account, kind.envelopes(), NOW)
+    assert (repr_whole(second) != repr_whole(first)) and repr_whole(as_before) == repr_whole(first)
+
+
+def repr_whole(request: HttpRequest | MailRequest) -> str:
+    return repr(asdict(request))
+
+
+def test_requests_are_of_the_declared_transport_and_show_nothing(kind: Kind) -> None:
+    envelopes = kind.envelopes()
+    request = kind.adapter.build(kind.account, envelopes, NOW)
+    assert isinstance(request, HttpRequest if kind.adapter.transport == "http" else MailRequest)
+    shown = repr((request, kind.account, envelopes, kind.adapter))
+    for hidden in (*kind.secrets, envelopes[0].address, envelopes[0].address.removeprefix("+86")):
+        assert hidden not in shown
+
+
+# answers
+
+
+def test_the_providers_own_sign_is_accepted_and_nothing_like_it(kind: Kind) -> None:
+    given = kind.given["accepted"]
+    envelopes = kind.envelopes()
+    assert kind.adapter.read(kind.account, envelopes, kind.answer(given)) == Accepted(given["provider_id"])
+    for other in almost_accepted(kind.answer(given)):
+        outcome = one(kind.adapter.read(kind.account, envelopes, other))
+        assert isinstance(outcome, Unknown), other
+
+
+def almost_accepted(answer: Answer) -> Iterator[Answer]:
+    if isinstance(answer, MailAnswer):
+        yield replace(answer, stage="rcpt")
+        yield replace(answer, code=354)
+    else:
+        yield replace(answer, truncated=True)
+        yield replace(answer, status=502)
+        yield replace(answer, status=302)
+        yield replace(answer, body=answer.body[:-1])
+
+
+def test_every_code_of_the_table_is_read_as_declared(kind: Kind) -> None:
+    for code, declared in kind.codes.items():
+        outcome = one(kind.adapter.read(kind.account, kind.envelopes(), kind.refusal(code)))
+        assert type(outcome) is type(declared) and outcome.code == declared.code, code
+        if isinstance(declared, Throttled) and isinstance(outcome, Throttled):
+            assert outcome.scope == declared.scope
+            assert declared.retry_after in (None, outcome.retry_after)
+            assert outcome.retry_after is None or timedelta(0) < outcome.retry_after <= timedelta(days=32)
+        else:
+            assert outcome == declared
+
+
+def test_one_bad_recipient_of_several_is_looked_for(kind: Kind) -> None:
+    envelopes = kind.envelopes(2)
+    if kind.adapter.capabilities.recipients_per_call == 1:
+        assert len(kind.given["envelopes"]) == 1
+        return
+    for code, declared in kind.codes.items():
+        outcome = one(kind.adapter.read(kind.account, envelopes, kind.refusal(code)))
+        if getattr(declared, "scope", "") == "recipient":
+            assert isinstance(outcome, Rejected) and outcome.scope == "call", code
+
+
+def test_a_code_of_no_table_is_unknown_and_says_so(kind: Kind) -> None:
+    code = kind.given["unmapped"]
+    assert code not in kind.codes
+    outcome = one(kind.adapter.read(kind.account, kind.envelopes(), kind.refusal(code)))
+    assert isinstance(outcome, Unknown) and outcome.unmapped and outcome.code == code
+
+
+def test_what_cannot_be_read_is_unknown(kind: Kind) -> None:
+    if kind.adapter.transport == "smtp":
+        answers: list[Answer] = [MailAnswer(*reply) for reply in ODD_REPLIES]
+    else:
+        answers = [HttpAnswer(status, {}, body) for body in GARBAGE for status in (200, 204, 301, 404, 500, 503)]
+    for answer in answers:
+        assert isinstance(one(kind.adapter.read(kind.account, kind.envelopes(), answer)), Unknown), answer
+
+
+def test_outcomes_show_no_address_and_no_secret(kind: Kind) -> None:
+    envelope = kind.envelopes()[0]
+    noise = " ".join((envelope.address, *kind.secrets))
+    for code in (*kind.codes, kind.given["unmapped"]):
+        outcome = kind.adapter.read(kind.account, [envelope], kind.refusal(code, noise))
+        assert isinstance(outcome, Rejected | Misconfigured | Throttled | Unavailable | Unknown)
+        assert not any(hidden in repr(outcome) for hidden in noise.split(" "))
+    accepted = kind.adapter.read(kind.account, [envelope], kind.answer(kind.given["accepted"]))
+    assert envelope.address not in repr(accepted)
+
+
+# keys, receipts, questions
+
+
+def test_keys_are_reserved(kind: Kind) -> None:
+    if not kind.adapter.capabilities.reserves_keys:
+        assert "reserve" not in kind.given
+        return
+    given = kind.given["reserve"]
+    request = kind.adapter.build_reserve(kind.account, 2)
+    assert written(request) == recorded(kind, given["request"], request)
+    answer = kind.answer(given["answer"])
+    assert isinstance(answer, HttpAnswer)
+    assert kind.adapter.read_reserve(answer) == given["keys"]
+    for code, declared in kind.codes.items():
+        refused = kind.refusal(code)
+        assert isinstance(refused, HttpAnswer) and type(kind.adapter.read_reserve(refused)) is type(declared)
+    assert all(isinstance(kind.adapter.read_reserve(HttpAnswer(200, {}, body)), Unknown) for body in GARBAGE)
+
+
+def check_events(found: Sequence[ReceiptEvent] | Outcome, expected: list[dict[str, Any]]) -> None:
+    assert isinstance(found, list) and len(found) == len(expected)
+    for event, wanted in zip(found, expected, strict=True):
+        assert event.occurred_at.tzinfo is not None
+        values = asdict(event)
+        for name, value in wanted.items():
+            assert values[name] == (datetime.fromisoformat(value) if name == "occurred_at" else value), name
+        assert not event.address or event.address not in repr(event)
+
+
+def hook(body: str, query: dict[str, str]) -> HookRequest:
+    return HookRequest({}, query, body.encode(), NOW)
+
+
+def test_receipts_are_read(kind: Kind) -> None:
+    if kind.adapter.capabilities.receipts not in (Receipts.PUSH, Receipts.FAILURES):
+        assert "hooks" not in kind.given
+        return
+    for given in kind.given["hooks"]:
+        request = hook(given["body"], given.get("query", {}))
+        found = kind.adapter.parse_hook(kind.account, request)
+        check_events(found, given["events"])
+        assert kind.adapter.parse_hook(kind.account, request) == found
+    for body in (*kind.given["bad_hooks"], "", "[" * 60000):
+        with pytest.raises(BadReceipt) as refused:
+            kind.adapter.parse_hook(kind.account, hook(body, {}))
+        assert str(refused.value).endswith(".") and refused.value.__cause__ is None
+
+
+def test_polls_are_asked_and_read(kind: Kind) -> None:
+    if kind.adapter.capabilities.receipts is not Receipts.POLL:
+        assert "polls" not in kind.given
+        return
+    for given in kind.given["polls"]:
+        who = (kind.account, given["provider_id"], given["addresses"])
+        request = kind.adapter.build_poll(*who, NOW)
+        assert written(request) == recorded(kind, given["request"], request)
+        answer = kind.answer(given["answer"])
+        assert isinstance(answer, HttpAnswer)
+        check_events(kind.adapter.read_poll(*who, answer, NOW), given["events"])
+        for body in GARBAGE[:-1]:
+            assert isinstance(kind.adapter.read_poll(*who, HttpAnswer(200, {}, body), NOW), Unknown)
+        assert isinstance(kind.adapter.read_poll(*who, HttpAnswer(500, {}, b"{}"), NOW), Unknown)
+
+
+def test_questions_are_asked_and_read(kind: Kind) -> None:
+    if not kind.adapter.capabilities.can_query:
+        assert "queries" not in kind.given
+        return
+    envelope = replace(kind.envelopes()[0], content={})
+    for given in kind.given["queries"]:
+        request = kind.adapter.build_query(kind.account, envelope, NOW)
+        assert written(request) == recorded(kind, given["request"], request)
+        answer = kind.answer(given["answer"])
+        assert isinstance(answer, HttpAnswer)
+        check_events(kind.adapter.read_query(kind.account, envelope, answer), given["events"])
+    for body in GARBAGE:
+        assert isinstance(kind.adapter.read_query(kind.account, envelope, HttpAnswer(200, {}, body)), Unknown)
+    for code, declared in kind.codes.items():
+        refused = kind.refusal(code)
+        assert isinstance(refused, HttpAnswer)
+        assert type(kind.adapter.read_query(kind.account, envelope, refused)) is type(declared)

@@ -1,0 +1,111 @@
+"""What is Aliyun's alone: its signature, the windows of its limits, its way to write numbers."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.channels.contract import Account, Envelope, HttpAnswer
+from apps.channels.outcomes import Throttled, Unknown
+from apps.channels.providers.sms_aliyun.adapter import SmsAliyun, plain_phone
+from apps.channels.providers.sms_aliyun.signature import Signer, canonical_query, percent
+
+ACCOUNT = Account("a", "sms_aliyun", {"access_key_id": "k", "access_key_secret": "s", "base_url": "http://127.0.0.1:1"})
+ENVELOPE = Envelope("k", "r1", "13800138000", {"sign_name": "【签】", "template_code": "T", "params": {}, "text": "x"})
+
+
+def test_the_published_vector() -> None:
+    """help.aliyun.com, "V3 request body and signature mechanism", fixed parameter example."""
+    signer = Signer.at("https://ecs.cn-shanghai.aliyuncs.com", "YourAccessKeyId", "YourAccessKeySecret", "2014-05-26")
+    query = canonical_query(
+        (("RegionId", "cn-shanghai"), ("ImageId", "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd"))
+    )
+    signature = signer.sign("RunInstances", query, "2023-10-26T10:22:32Z", "3156853299f313e23d1673dc12e1703d")
+    assert signature == "06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0"
+
+
+def test_the_official_clients_signature() -> None:
+    """Same inputs given to alibabacloud_dysmsapi20170525 4.6.0."""
+    adapter = SmsAliyun(nonce=lambda: "0123456789abcdef0123456789abcdef")
+    account = Account(
+        "a",
+        "sms_aliyun",
+        {
+            "access_key_id": "LTAI5tTestKey0000001",
+            "access_key_secret": "TestSecret0000000000000000000001",
+            "base_url": "https://dysmsapi.aliyuncs.com:443",
+        },
+    )
+    content = {"sign_name": "测试签名", "template_code": "SMS_100000001", "params": {"code": "8848"}}
+    envelopes = [Envelope("", "ums-evt-42", f"1380013800{number}", content) for number in range(2)]
+    request = adapter.build(account, envelopes, datetime(2025, 1, 2, 11, 4, 5, tzinfo=UTC) - timedelta(hours=8))
+    assert request.headers[-1].endswith("Signature=6f2cca15e6d3a2cd233a132817c20355ee73bfcbc8581bf3f734352e88fd6d63")
+
+
+@given(st.text())
+def test_percent_is_rfc_3986(text: str) -> None:
+    clean = text.encode("utf-8", "ignore").decode()
+    assert percent(clean) == quote(clean, safe="-_.~")
+
+
+@given(st.dictionaries(st.text(max_size=8), st.text(max_size=30), min_size=1, max_size=4))
+def test_any_values_travel_whole(params: dict[str, str]) -> None:
+    clean = {n.encode("utf-8", "ignore").decode(): v.encode("utf-8", "ignore").decode() for n, v in params.items()}
+    request = SmsAliyun().build(
+        ACCOUNT, [Envelope("k", "r", "1", {**ENVELOPE.content, "params": clean})], datetime.now(UTC)
+    )
+    fields = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True, strict_parsing=True))
+    assert fields["SignName"] == "签" and json.loads(fields["TemplateParam"]) == clean
+
+
+@pytest.mark.parametrize(
+    ("given_", "sent"),
+    [
+        ("13800138000", "13800138000"),
+        ("+8613800138000", "13800138000"),
+        ("008613800138000", "13800138000"),
+        ("8613800138000", "13800138000"),
+        ("+85261234567", "85261234567"),
+        ("+447911123456", "447911123456"),
+    ],
+)
+def test_numbers(given_: str, sent: str) -> None:
+    assert plain_phone(given_) == sent
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "date", "wait"),
+    [
+        (
+            "isv.BUSINESS_LIMIT_CONTROL",
+            "触发分钟级流控Permits:1",
+            "Thu, 02 Jan 2025 03:04:50 GMT",
+            timedelta(seconds=11),
+        ),
+        (
+            "isv.BUSINESS_LIMIT_CONTROL",
+            "触发小时级流控Permits:5",
+            "Thu, 02 Jan 2025 03:59:00 GMT",
+            timedelta(seconds=61),
+        ),
+        ("isv.BUSINESS_LIMIT_CONTROL", "触发天级流控Permits:10", "Thu, 02 Jan 2025 03:59:00 GMT", timedelta(days=1)),
+        ("isv.BUSINESS_LIMIT_CONTROL", "触发分钟级流控Permits:1", "no date", timedelta(minutes=1)),
+        ("isv.DAY_LIMIT_CONTROL", "", "Thu, 02 Jan 2025 15:59:00 GMT", timedelta(seconds=61)),
+        ("isv.MONTH_LIMIT_CONTROL", "", "Fri, 31 Jan 2025 15:00:00 GMT", timedelta(hours=1)),
+        ("isv.MONTH_LIMIT_CONTROL", "", "", None),
+    ],
+)
+def test_a_limit_is_waited_out_on_beijings_clock(code: str, message: str, date: str, wait: timedelta | None) -> None:
+    body = f'{{"Code":"{code}","Message":"{message}"}}'.encode()
+    outcome = SmsAliyun().read(ACCOUNT, [ENVELOPE], HttpAnswer(200, {"date": date}, body))
+    assert isinstance(outcome, Throttled) and outcome.retry_after == wait
+    assert outcome.scope == ("recipient" if "BUSINESS" in code else "account")
+
+
+def test_more_details_than_one_page_are_no_proof_of_absence() -> None:
+    body = b'{"Code":"OK","TotalCount":"51","SmsSendDetailDTOs":{"SmsSendDetailDTO":[{"OutId":"other"}]}}'
+    outcome = SmsAliyun().read_query(ACCOUNT, ENVELOPE, HttpAnswer(200, {}, body))
+    assert isinstance(outcome, Unknown) and outcome.code == "more_pages"
