@@ -1,9 +1,9 @@
 """Addresses as they are kept: one spelling each, checked, and masked for screens. Pure, and quick: imports live on it.
 
-`normalise` decides what is the same address, so its answer is what is hashed and sealed. The shapes rest on the identity
-sections of the providers' contracts; where those are silent the rule is lenient, since a wrong refusal loses a person and
-a wrong address comes back from the provider as a failed delivery. What never passes: control characters (a line break
-in an e-mail address is a header injection) and what a spreadsheet has mangled.
+`normalise` decides what is the same address, so its answer is what is hashed and sealed. The shapes rest on the
+identity sections of the providers' contracts; where those are silent the rule is lenient, since a wrong refusal loses a
+person and a wrong address comes back from the provider as a failed delivery. What never passes: control characters (a
+line break in an e-mail address is a header injection) and what a spreadsheet has mangled.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _(text: str) -> str:
 
 
 class BadAddress(ValueError):
-    """Text that is no address of its kind. `words` (English msgid) and `params` make the reason; never the address itself."""
+    """Text that is no address of its kind. `words` (English msgid) and `params` make the reason; no address in it."""
 
     def __init__(self, code: str, words: str, **params: object) -> None:
         super().__init__(words % params if params else words)
@@ -130,8 +130,8 @@ def _visible(text: str) -> str:
     return text
 
 
-# Sources: JPush "registration_id", e.g. 1507bfd3f7c466c355c; WeChat openid 28 of [A-Za-z0-9_-]; Alipay 2088 + 12 digits or
-# an open_id per app; DingTalk and Feishu ids are tenant-made; WeCom userid 1-64, compared without case, listed lower-case.
+# Sources: JPush "registration_id", e.g. 1507bfd3f7c466c355c; WeChat openid 28 of [A-Za-z0-9_-]; Alipay 2088 + 12 digits
+# or an open_id per app; DingTalk and Feishu ids are tenant-made; WeCom userid 1-64, without case, listed lower-case.
 _OPENID = _shape(r"[A-Za-z0-9_-]{20,64}", _("an openid has 28 letters, digits, _ or -"))
 _RULES: dict[str, Callable[[str], str]] = {
     "phone": _phone,

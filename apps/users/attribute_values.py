@@ -52,7 +52,7 @@ def read_text(raw: str) -> str:
 
 
 def read_number(raw: str) -> int | float:
-    """A decimal number; thousands commas and full-width digits are understood. Up to 15 significant digits are exact."""
+    """A decimal number, exact up to 15 digits; thousands commas and full-width digits are understood."""
     if not _PLAIN_NUMBER(raw):
         raw = unicodedata.normalize("NFKC", raw).replace(",", "").strip()
     try:

@@ -1,7 +1,7 @@
 """Attributes of recipients: the declared ones, and the sealed JSON object that holds the sensitive ones.
 
-The object is sealed for its recipient (`user_id`) and carries a keyed digest beside it, so that equal values are known as
-equal without opening: sealing is randomised.
+The object is sealed for its recipient (`user_id`) and carries a keyed digest beside it, so that equal values are known
+as equal without opening: sealing is randomised.
 """
 
 from __future__ import annotations

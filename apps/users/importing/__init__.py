@@ -1,5 +1,5 @@
-"""People from a file: what kind of file it is (dialect), what its columns mean (columns), rows one by one (reader, rows),
-into the tables in chunks (staging, apply), as one resumable job with progress (job), and what was refused (rejects).
+"""People from a file: its encoding and delimiter (dialect), what its columns mean (columns), rows one by one (reader,
+rows), into the tables in chunks (staging, apply), as one resumable job with progress (job), what was refused (rejects).
 
 Promises: good rows of a file with bad ones are kept; a row with one bad cell is refused whole, with line and reason;
 addresses and tags are added, never taken away; a cell left empty changes nothing; the same file again changes nothing;

@@ -1,4 +1,4 @@
-"""One chunk from the staging table into recipients, bindings and tags: set-based, and without a write where nothing differs.
+"""One chunk from the staging table into recipients, bindings and tags: set-based, no write where nothing differs.
 
 `Applied` counts what differs. A dry run asks the same questions and writes nothing.
 """

@@ -53,14 +53,13 @@ def detect(path: Path) -> Dialect:
 def _encoding(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(4096)
+    candidates: tuple[str, ...] = ("utf-8", "gb18030")
     if start.startswith(codecs.BOM_UTF8):
         candidates = ("utf-8-sig",)
     elif start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         candidates = ("utf-16",)
     elif b"\0" in start:
         candidates = ("utf-16-le" if start[1::2].count(0) >= start[::2].count(0) else "utf-16-be",)
-    else:
-        candidates = ("utf-8", "gb18030")
     for encoding in candidates:
         if _decodes(path, encoding):
             return encoding

@@ -1,8 +1,8 @@
 """The import as a job that may die anywhere and be started again.
 
-A start raises the row's epoch; every chunk is one transaction that writes people, counts and `applied_line` together and
-commits only while its epoch is still the newest. So a second runner, or a first one thought dead, changes nothing twice,
-and the counts of an interrupted import are exact. The file is read from its beginning each time: rows up to
+A start raises the row's epoch; every chunk is one transaction that writes people, counts and `applied_line` together
+and commits only while its epoch is still the newest. So a second runner, or a first one thought dead, changes nothing
+twice, and the counts of an interrupted import are exact. The file is read from its beginning each time: rows up to
 `applied_line` are only remembered (for repeated user ids) and refused again into the fresh file of refusals.
 """
 
@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +31,7 @@ STALE = timedelta(seconds=30)
 KEEP_FILES = timedelta(days=7)
 STARTS = 5
 BEAT_SECONDS = 0.5
-CHUNKS_AHEAD = 2
+CHUNKS_AHEAD = 1
 State = PeopleImport.State
 
 
@@ -61,15 +60,15 @@ def run(import_id: int) -> PeopleImport:
         return PeopleImport.objects.get(pk=import_id)
     try:
         _import(order)
-        _finish(order, State.DONE)
+        _finish(order, str(State.DONE))
     except Superseded:
         log.warning("import_superseded", people_import=import_id)
     except dialect.BadFile as bad:
-        _finish(order, State.FAILED, rejects.in_words(bad.words, bad.params))
+        _finish(order, str(State.FAILED), rejects.in_words(bad.words, bad.params))
     except OperationalError:
         raise
     except Exception as fault:
-        _finish(order, State.FAILED, f"{type(fault).__name__}")
+        _finish(order, str(State.FAILED), type(fault).__name__)
         log.exception("import_failed", people_import=import_id)
         raise
     return PeopleImport.objects.get(pk=import_id)
@@ -184,7 +183,7 @@ def _take(order: PeopleImport, chunk: reader.Chunk, rows: int) -> dict[int, int]
     return repeated
 
 
-def _read_ahead(order: PeopleImport, chunks: Iterator[reader.Chunk]) -> Iterator[reader.Chunk]:
+def _read_ahead(order: PeopleImport, chunks: Iterator[reader.Chunk]) -> Generator[reader.Chunk, None, None]:
     """The same chunks, read by a thread while the database works on the one before; beats while it waits."""
     ready: queue.Queue[reader.Chunk | BaseException | None] = queue.Queue(CHUNKS_AHEAD)
     stop = threading.Event()
@@ -222,11 +221,9 @@ def _waited_for(
     order: PeopleImport, ready: queue.Queue[reader.Chunk | BaseException | None]
 ) -> reader.Chunk | BaseException | None:
     while True:
-        started = time.monotonic()
         try:
             return ready.get(timeout=BEAT_SECONDS)
         except queue.Empty:
-            log.debug("import_waits_for_rows", people_import=order.pk, seconds=time.monotonic() - started)
             _note(order)
 
 
@@ -237,7 +234,7 @@ def _note(order: PeopleImport, **facts: object) -> None:
         raise Superseded
 
 
-def _finish(order: PeopleImport, state: State, error: str = "") -> None:
+def _finish(order: PeopleImport, state: str, error: str = "") -> None:
     now = database_now()
     mine = PeopleImport.objects.filter(pk=order.pk, epoch=order.epoch, state=State.RUNNING)
     if mine.update(state=state, error=error[:400], finished_at=now, heartbeat_at=now) and not order.dry_run:

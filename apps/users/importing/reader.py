@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ class OpenFile:
 
     header: list[str]
     rows: Iterator[tuple[int, list[str]]]
-    position: Iterator[int]
+    position: Callable[[], int]  # bytes taken from the file so far
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def opened(path: Path, dialect: Dialect) -> Iterator[OpenFile]:
             header = next(reader)
         except (StopIteration, csv.Error):
             raise BadFile(_("the file has no header line")) from None
-        yield OpenFile(header, _numbered(reader, dialect.skipped_lines), iter(lambda: raw.raw.tell(), -1))  # type: ignore[attr-defined]
+        yield OpenFile(header, _numbered(reader, dialect.skipped_lines), raw.raw.tell)
 
 
 def _numbered(reader: Iterator[list[str]], skipped: int) -> Iterator[tuple[int, list[str]]]:
@@ -77,11 +77,11 @@ def chunks(file: OpenFile, columns: Columns, ring: Keyring, size: int = CHUNK_RO
             chunk.refused[line] = refused
         chunk.last_line = line
         if len(chunk.cells) >= size:
-            chunk.bytes_read = next(file.position)
+            chunk.bytes_read = file.position()
             yield chunk
             chunk = Chunk()
     if chunk.cells:
-        chunk.bytes_read = next(file.position)
+        chunk.bytes_read = file.position()
         yield chunk
 
 
