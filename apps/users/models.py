@@ -68,6 +68,7 @@ class Recipient(models.Model):
     class Meta:
         verbose_name = _("recipient")
         verbose_name_plural = _("recipients")
+        permissions = [("export_recipient", _("Can export recipients"))]
         indexes = [GinIndex(fields=["tags"], name="recipient_tags")]
 
     def __str__(self) -> str:
@@ -96,6 +97,7 @@ class Binding(models.Model):
     class Meta:
         verbose_name = _("binding")
         verbose_name_plural = _("bindings")
+        permissions = [("reveal_address", _("Can see an address in clear, giving a reason"))]
         constraints = [
             models.UniqueConstraint(
                 fields=["recipient", "address_kind", "address_hash", "scope", "scope_id"],

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import connection, transaction
+from django.db.models import F, Func, Value
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from apps.operators import audit
@@ -22,7 +24,7 @@ from ums_site.crypto import binding_place, keyring
 
 __all__ = [
     "AddressRefused", "PeopleError", "RawBindings", "add_binding", "add_blacklist", "bind_raw_address",
-    "bind_raw_addresses", "delete_binding", "delete_recipient", "ensure_recipient", "forget_import",
+    "bind_raw_addresses", "delete_binding", "delete_recipient", "delete_tag", "ensure_recipient", "forget_import",
     "remove_blacklist", "repeat_for_real", "reveal_address", "set_attributes", "set_bindings", "start_import", "tag",
     "unbind", "untag",
 ]  # fmt: skip
@@ -159,6 +161,15 @@ def untag(*, actor: object, recipients: Iterable[Recipient], tags: Sequence[str]
         "UPDATE users_recipient SET tags = ARRAY(SELECT t FROM unnest(tags) t WHERE NOT t = ANY(%(tags)s::varchar[])),"
         " updated_at = now() WHERE id = ANY(%(ids)s) AND tags && %(tags)s::varchar[]",
     )  # fmt: skip
+
+
+@transaction.atomic
+def delete_tag(*, actor: object, tag: Tag) -> None:
+    """Deletes a label and takes it from everybody."""
+    wearers = Recipient.objects.filter(tags__contains=[tag.name])
+    wearers.update(tags=Func(F("tags"), Value(tag.name), function="array_remove"), updated_at=Now())
+    audit.record(actor=actor, verb="delete_tag", what=tag, detail={"tag": tag.name})
+    tag.delete()
 
 
 @transaction.atomic

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from django.conf import settings
 from django.utils import translation
 
 if TYPE_CHECKING:  # a conftest is read before Django is ready
@@ -21,6 +22,12 @@ def english() -> Iterator[None]:
     """Reasons are compared in the language of the code."""
     with translation.override("en"):
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def static_folder() -> None:
+    """The middleware for static files warns where its folder is missing."""
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import TransactionTestCase
 
 from apps.users.attributes import open_attributes
+from apps.users.importing import job
 from apps.users.models import Binding, PeopleImport, Recipient, Tag
 from ums_site.crypto import binding_place, keyring
 
@@ -205,7 +207,6 @@ class TheTablesOfARun(TransactionTestCase):
     def test_nothing_is_left_behind(self) -> None:
         from apps.users import services
         from apps.users.attributes import ensure_default_attributes
-        from apps.users.importing import job
 
         ensure_default_attributes()
         with DIRTY.open("rb") as file:
@@ -214,3 +215,20 @@ class TheTablesOfARun(TransactionTestCase):
         assert job.run(order.pk).state == "DONE", "a finished import is not run again"
         tables = [name for name in connection.introspection.table_names() if "seen" in name or "importing" in name]
         assert tables == []
+
+
+def test_the_command_of_installers(declared: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, "user_id,phone\nA1,13800138000\nA2,12\n")
+    call_command("import_people", str(path), "--dry-run")
+    assert not Recipient.objects.exists()
+    call_command("import_people", str(path))
+    assert Recipient.objects.get().user_id == "A1"
+    said = capsys.readouterr().out
+    assert "rows rejected: 1" in said and "-rejects.csv" in said
+    with pytest.raises(CommandError, match="user_id is missing"):
+        call_command("import_people", str(written(tmp_path, "phone\n1\n")))
+
+
+def test_an_upload_that_is_gone_is_a_failure_in_words(declared: None, tmp_path: Path) -> None:
+    order = PeopleImport.objects.create(file_name="x", path=str(tmp_path / "gone"))
+    assert job.run(order.pk).error.startswith("the uploaded file cannot be read by this worker")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import traceback
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -32,6 +33,8 @@ KEEP_FILES = timedelta(days=7)
 STARTS = 5
 BEAT_SECONDS = 0.5
 CHUNKS_AHEAD = 1
+UNREADABLE = dialect._("the uploaded file cannot be read by this worker (%(fault)s)")
+GIVEN_UP = dialect._("given up after %(starts)s starts")
 State = PeopleImport.State
 
 
@@ -52,8 +55,8 @@ def run_due() -> int:
 def run(import_id: int) -> PeopleImport:
     """Runs one import to its end in this process and returns the finished row.
 
-    A fault of the file ends it as FAILED with the reason; what was applied before stays. A lost database raises
-    OperationalError and leaves it to the next start.
+    A fault of the file, or of ours, ends it as FAILED with the reason; what was applied before stays. A lost database
+    raises OperationalError and leaves it to the next start.
     """
     order = _start(import_id)
     if order is None:
@@ -67,10 +70,14 @@ def run(import_id: int) -> PeopleImport:
         _finish(order, str(State.FAILED), rejects.in_words(bad.words, bad.params))
     except OperationalError:
         raise
-    except Exception as fault:
+    except OSError as fault:
+        _finish(order, str(State.FAILED), rejects.in_words(UNREADABLE, {"fault": type(fault).__name__}))
+    except Exception as fault:  # its text may quote a row of the file: only its kind and place are kept
         _finish(order, str(State.FAILED), type(fault).__name__)
-        log.exception("import_failed", people_import=import_id)
-        raise
+        place = traceback.extract_tb(fault.__traceback__)[-1]
+        log.error(
+            "import_failed", people_import=import_id, fault=type(fault).__name__, at=f"{place.name}:{place.lineno}"
+        )
     return PeopleImport.objects.get(pk=import_id)
 
 
@@ -111,7 +118,8 @@ def _start(import_id: int) -> PeopleImport | None:
             return None
         now = database_now()
         if order.epoch >= STARTS:
-            order.state, order.error, order.finished_at = State.FAILED, f"given up after {STARTS} starts", now
+            order.state, order.finished_at = State.FAILED, now
+            order.error = rejects.in_words(GIVEN_UP, {"starts": STARTS})
             order.save()
             return None
         order.state, order.heartbeat_at = State.RUNNING, now

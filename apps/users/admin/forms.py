@@ -1,0 +1,185 @@
+"""Forms of the people pages. They parse; services decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from apps.channels.models import ChannelAccount
+from apps.partners.models import BusinessLine
+from apps.users.addresses import IMPORT_KINDS
+from apps.users.addressing import hash_of
+from apps.users.attribute_values import BadValue, read_value
+from apps.users.errors import PeopleError
+from apps.users.importing.rejects import in_words
+from apps.users.importing.rows import RowRefused, check_user_id, read_tags
+from apps.users.models import Attribute, Binding, BlacklistEntry, PeopleImport, Recipient, Scope
+
+ATTRIBUTE = "attribute_"
+KINDS = [(kind, kind) for kind in IMPORT_KINDS]
+
+
+def text_field(label: Any, **options: Any) -> forms.CharField:
+    """A one-line text in the console's style."""
+    return forms.CharField(label=label, widget=UnfoldAdminTextInputWidget(), **options)
+
+
+def checked_address(form: forms.Form | forms.ModelForm, kind: str, address: str) -> None:
+    """Puts a refusal of the address to its field."""
+    try:
+        hash_of(kind, address)
+    except PeopleError as refused:
+        form.add_error("raw_address", str(refused))
+
+
+def recipient_of(user_id: str) -> Recipient:
+    """Raises ValidationError for an unknown user id."""
+    recipient = Recipient.objects.filter(user_id=user_id.strip()).first()
+    if recipient is None:
+        raise forms.ValidationError(_("There is no recipient with this user id."))
+    return recipient
+
+
+class RecipientForm(forms.ModelForm):
+    """User id and tags; `with_attributes` adds a field for each declared attribute."""
+
+    tags_text = text_field(_("tags"), required=False, help_text=_("Separate several with |."))
+
+    class Meta:
+        model = Recipient
+        fields = ["user_id"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.fields["tags_text"].initial = " | ".join(self.instance.tags)
+        for name in self.fields:
+            if name.startswith(ATTRIBUTE):
+                self.fields[name].initial = self.instance.attributes.get(name.removeprefix(ATTRIBUTE))
+
+    def clean_user_id(self) -> str:
+        return _words_of(check_user_id, self.cleaned_data["user_id"])
+
+    def clean_tags_text(self) -> list[str]:
+        return _words_of(read_tags, self.cleaned_data["tags_text"])
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        types = dict(Attribute.objects.values_list("key", "type"))
+        for name in [name for name in cleaned if name.startswith(ATTRIBUTE) and cleaned[name]]:
+            try:
+                read_value(types[name.removeprefix(ATTRIBUTE)], cleaned[name])
+            except BadValue as bad:
+                self.add_error(name, in_words(bad.words, bad.params))
+        return cleaned
+
+    def changed_attributes(self) -> dict[str, str | None]:
+        """Key and text of what was edited; None for a value that was emptied."""
+        names = [name for name in self.changed_data if name.startswith(ATTRIBUTE)]
+        return {name.removeprefix(ATTRIBUTE): self.cleaned_data[name].strip() or None for name in names}
+
+
+def with_attributes() -> type[RecipientForm]:
+    """RecipientForm with the attributes declared now. Of a sensitive one only a new value is taken, none is shown."""
+    fields: dict[str, Any] = {}
+    for attribute in Attribute.objects.order_by("key"):
+        hidden = _("Kept sealed and not shown. Leave it empty to keep what is there.") if attribute.sensitive else ""
+        fields[ATTRIBUTE + attribute.key] = text_field(attribute.label, required=False, help_text=hidden)
+    return type("RecipientForm", (RecipientForm,), fields | {"Meta": RecipientForm.Meta})
+
+
+class BindingForm(forms.ModelForm):
+    """A new address of a person."""
+
+    user_id = text_field(_("user id"))
+    kind = forms.ChoiceField(label=_("address kind"), choices=KINDS, widget=UnfoldAdminSelectWidget())
+    raw_address = text_field(_("address"))
+
+    class Meta:
+        model = Binding
+        fields: list[str] = []
+
+    def clean_user_id(self) -> Recipient:
+        return recipient_of(self.cleaned_data["user_id"])
+
+    def clean(self) -> None:
+        super().clean()
+        if {"kind", "raw_address"} <= self.cleaned_data.keys():
+            checked_address(self, self.cleaned_data["kind"], self.cleaned_data["raw_address"])
+
+
+class BlacklistForm(forms.ModelForm):
+    """A person or an address, and where the entry counts. The address itself is not kept."""
+
+    user_id = text_field(_("user id"), required=False, help_text=_("Give a user id or an address."))
+    kind = forms.ChoiceField(
+        label=_("address kind"), choices=[("", "—"), *KINDS], required=False, widget=UnfoldAdminSelectWidget()
+    )
+    raw_address = text_field(_("address"), required=False, help_text=_("Only its keyed hash is kept."))
+    business_line = forms.ModelChoiceField(
+        label=_("business line"), queryset=BusinessLine.objects.all(), required=False, widget=UnfoldAdminSelectWidget()
+    )
+    account = forms.ModelChoiceField(
+        label=_("account"), queryset=ChannelAccount.objects.all(), required=False, widget=UnfoldAdminSelectWidget()
+    )
+
+    class Meta:
+        model = BlacklistEntry
+        fields = ["scope", "reason", "expires_at"]
+
+    def clean_user_id(self) -> Recipient | None:
+        return recipient_of(self.cleaned_data["user_id"]) if self.cleaned_data["user_id"] else None
+
+    def clean(self) -> None:
+        super().clean()
+        said = self.cleaned_data
+        if bool(said.get("user_id")) == bool(said.get("raw_address")):
+            self.add_error("raw_address", _("Give either a user id or an address."))
+        elif said.get("raw_address"):
+            if said.get("kind"):
+                checked_address(self, said["kind"], said["raw_address"])
+            else:
+                self.add_error("kind", _("Say of which kind the address is."))
+        for scope in (Scope.BUSINESS_LINE, Scope.ACCOUNT):
+            if said.get("scope") == scope and not said.get(str(scope)):
+                self.add_error(str(scope), _("Choose where the entry counts."))
+
+    def scope_id(self) -> int:
+        """The id of the chosen business line or account; 0 for everywhere."""
+        chosen = self.cleaned_data.get(self.cleaned_data["scope"])
+        return chosen.pk if chosen else 0
+
+
+class UploadForm(forms.ModelForm):
+    """A file of people to bring in."""
+
+    file = forms.FileField(
+        label=_("file"),
+        widget=UnfoldAdminFileFieldWidget(),
+        help_text=_("CSV in UTF-8, GB18030 or UTF-16; comma, semicolon or tab. Several addresses or tags: a|b."),
+    )
+    dry_run = forms.BooleanField(
+        label=_("dry run"),
+        required=False,
+        widget=UnfoldBooleanSwitchWidget(),
+        help_text=_("Check every row and count, but change nothing."),
+    )
+
+    class Meta:
+        model = PeopleImport
+        fields: list[str] = []
+
+
+def _words_of(check: Any, text: str) -> Any:
+    try:
+        return check(text)
+    except RowRefused as refused:
+        raise forms.ValidationError(in_words(refused.words, refused.params)) from None
