@@ -38,7 +38,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="HTTP port, 0 for any free one")
     parser.add_argument("--smtp-port", type=int, default=0, help="SMTP port, 0 for any free one")
     parser.add_argument("--state-dir", type=Path, required=True, help="where ledger.jsonl and mail.spool are kept")
-    parser.add_argument("--ready-file", type=Path, help="written (atomically) with the addresses once both ports listen")
+    parser.add_argument(
+        "--ready-file", type=Path, help="written (atomically) with the addresses once both ports listen"
+    )
     parser.add_argument("--seed", type=int, default=1, help="same seed, same fates")
     parser.add_argument("--world", choices=("believable", "perfect"), default="believable")
     return parser.parse_args()
@@ -66,11 +68,15 @@ async def serve(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     server = web.Server(
-        exchange.handle, request_factory=make_request, access_log=None, max_line_size=LONGEST_LINE, max_field_size=LONGEST_LINE
+        exchange.handle,
+        request_factory=make_request,
+        access_log=None,
+        max_line_size=LONGEST_LINE,
+        max_field_size=LONGEST_LINE,
     )
     runner = web.ServerRunner(server)
     await runner.setup()
-    http = await loop.create_server(runner.server, HOST, arguments.port, backlog=1024)
+    http = await loop.create_server(server, HOST, arguments.port, backlog=1024)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await Session(outside, office, reader, writer).run()

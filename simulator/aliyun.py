@@ -62,7 +62,9 @@ class Aliyun:
 
     def internal_error(self) -> Answer:
         """Answer HTTP 500, which says nothing about acceptance."""
-        return self._refused(Refusal("InternalError", "The request processing has failed due to some unknown error.", 500))
+        return self._refused(
+            Refusal("InternalError", "The request processing has failed due to some unknown error.", 500)
+        )
 
     def _refused(self, refusal: Refusal) -> Answer:
         document = {"Code": refusal.code, "Message": refusal.message, "RequestId": str(uuid.uuid4()).upper()}
@@ -91,9 +93,13 @@ class Aliyun:
             key, action, version = self._verify_v1(call, parameters)
         if version != VERSION:
             raise Refusal("InvalidVersion", "Specified parameter Version is not valid.", 400)
-        operation = {"SendSms": self._send, "SendBatchSms": self._send_batch, "QuerySendDetails": self._query}.get(action)
+        operation = {"SendSms": self._send, "SendBatchSms": self._send_batch, "QuerySendDetails": self._query}.get(
+            action
+        )
         if operation is None:
-            raise Refusal("InvalidAction.NotFound", "Specified api is not found, please check your url and method.", 404)
+            raise Refusal(
+                "InvalidAction.NotFound", "Specified api is not found, please check your url and method.", 404
+            )
         return operation(key, parameters, call.now)
 
     def _form(self, call: Call) -> list[tuple[str, str]]:
@@ -224,11 +230,17 @@ class Aliyun:
             found = [
                 arrival
                 for arrival in reversed(self.outside.arrived("sms", phone))
-                if arrival.account == key and beijing_time(arrival.at)[:10].replace("-", "") == day
+                if arrival.account == key
+                and beijing_time(arrival.at)[:10].replace("-", "") == day
                 and biz_id in ("", arrival.pid)
             ]
             rows = [send_detail(arrival, now) for arrival in found[(page - 1) * size : page * size]]
-            document = {"Code": "OK", "Message": "OK", "TotalCount": str(len(found)), "RequestId": str(uuid.uuid4()).upper()}
+            document = {
+                "Code": "OK",
+                "Message": "OK",
+                "TotalCount": str(len(found)),
+                "RequestId": str(uuid.uuid4()).upper(),
+            }
             return answer_json(200, document | {"SmsSendDetailDTOs": {"SmsSendDetailDTO": rows}})
 
         return Submission(self.name, "query", [phone], answer)

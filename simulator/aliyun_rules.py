@@ -99,7 +99,9 @@ class Frequency:
 
     def _state(self, message: Text, now: float) -> list[int]:
         """Return [minute, count, hour, count, day start, count] with windows that ended put back to zero."""
-        place = (message.sign, message.phone) if message.kind == "code" else (message.sign, message.template, message.phone)
+        place = (
+            (message.sign, message.phone) if message.kind == "code" else (message.sign, message.template, message.phone)
+        )
         second = int(now) + BEIJING_OFFSET
         state = self._seen.setdefault(place, [0, 0, 0, 0, int(now), 0])
         if state[0] != second // 60:

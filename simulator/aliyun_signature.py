@@ -34,7 +34,12 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def canonical_request(
-    method: str, path: str, query: Iterable[tuple[str, str]], headers: Mapping[str, str], signed: list[str], body_hash: str
+    method: str,
+    path: str,
+    query: Iterable[tuple[str, str]],
+    headers: Mapping[str, str],
+    signed: list[str],
+    body_hash: str,
 ) -> str:
     """Return the V3 canonical request over exactly the headers that are listed as signed."""
     lines = "".join(f"{name}:{headers.get(name, '').strip()}\n" for name in sorted(signed))

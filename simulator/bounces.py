@@ -88,7 +88,9 @@ def _status(bounce: Bounce) -> bytes:
 
 def _returned(bounce: Bounce) -> bytes:
     kind = "message/rfc822" if bounce.returns_full else "text/rfc822-headers"
-    head = _lines("Content-Description: Undelivered Message", f"Content-Type: {kind}", "Content-Transfer-Encoding: 8bit")
+    head = _lines(
+        "Content-Description: Undelivered Message", f"Content-Type: {kind}", "Content-Transfer-Encoding: 8bit"
+    )
     message = bounce.message
     if not bounce.returns_full:
         message = HEADER_END.split(message, 1)[0] + b"\r\n"

@@ -82,7 +82,14 @@ class Control:
 
     def _ctl(self) -> dict[str, Any]:
         scripts = [
-            {"provider": s.provider, "match": s.match, "do": s.plan._asdict(), "seen": s.seen, "fired": s.fired, "times": s.times}
+            {
+                "provider": s.provider,
+                "match": s.match,
+                "do": s.plan._asdict(),
+                "seen": s.seen,
+                "fired": s.fired,
+                "times": s.times,
+            }
             for s in self.outside.scripts.scripts
         ]
         return self.outside.settings | {"scripts": scripts}

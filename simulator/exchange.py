@@ -60,10 +60,7 @@ class Exchange:
     ) -> web.StreamResponse:
         """Accept (or not) and answer (or not), as planned for this call."""
         plan = self.outside.plan(provider.name, submission.operation, submission.addresses)
-        if plan.accepts:
-            answer = submission.accept(plan.returned)
-        else:
-            answer = self._no(provider, plan)
+        answer = submission.accept(plan.returned) if plan.accepts else self._no(provider, plan)
         if plan.action in (None, "refuse", "429"):
             return self._respond(provider, answer, call)
         if plan.action == "500":

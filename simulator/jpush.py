@@ -11,7 +11,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -58,6 +58,7 @@ class JPush:
         self.outside = outside
         self._first_results: dict[str, tuple[float, str]] = {}
         self._targets: dict[str, tuple[float, set[str]]] = {}
+        self._sent: dict[str, list[Arrival]] = {}
         self._windows: dict[tuple[str, str], list[int]] = {}
         self._remember_ledger()
 
@@ -107,7 +108,7 @@ class JPush:
             return self._received(app_key, call)
         if found := MESSAGE_PATH.fullmatch(call.path):
             return self._withdraw(app_key, found[1], call)
-        operations = {
+        operations: dict[str, Callable[[str, Any, float], Submission | Answer]] = {
             "/v3/push": self._push,
             "/v3/push/validate": self._validate,
             "/v3/push/batch/regid/single": self._batch,
@@ -198,7 +199,9 @@ class JPush:
         targets = [str(entry.get("target", "")) if isinstance(entry, dict) else "" for entry in entries.values()]
 
         def accept(returned: bool) -> Answer:
-            return answer_json(200, {cid: self._single(app_key, cid, entry, returned) for cid, entry in entries.items()})
+            return answer_json(
+                200, {cid: self._single(app_key, cid, entry, returned) for cid, entry in entries.items()}
+            )
 
         return Submission(self.name, "send", targets, accept)
 
@@ -231,7 +234,7 @@ class JPush:
 
     def _accept(self, app_key: str, cid: str, targets: Sequence[str], body: dict[str, Any], returned: bool) -> str:
         """Accept once per cid; a repeat writes ``dedup`` lines and gets the first message id again."""
-        outside, content = self.outside, {name: body[name] for name in ("notification", "message") if name in body}
+        outside, content = self.outside, _content(body)
         text = json.dumps(content, ensure_ascii=False, sort_keys=True)
         ref, body_hash = _delivery_ref(content) or cid, hashlib.sha256(text.encode()).hexdigest()
         entries = [Entry(target, ref, body_hash) for target in targets]
@@ -245,7 +248,9 @@ class JPush:
         self._targets[pid] = (now, {address_hash(target) for target in targets})
         for target in targets:
             fate = outside.world.push_fate(target, pid, now)
-            outside.remember(Arrival("app", target, now, app_key, pid, ref, content, fate))
+            arrival = Arrival("app", target, now, app_key, pid, ref, content, fate)
+            outside.remember(arrival)
+            self._sent.setdefault(pid, []).append(arrival)
         return pid
 
     def _withdraw(self, app_key: str, pid: str, call: Call) -> Answer:
@@ -253,9 +258,8 @@ class JPush:
             raise PushError(1001, "only the DELETE method is supported", 405)
         if pid not in self._targets or call.now - self._targets[pid][0] > 86400:
             raise PushError(1003, "msg_id is unknown or too old")
-        for messages in self.outside.arrivals.values():
-            for message in messages:
-                message.recalled = message.recalled or (message.channel == "app" and message.pid == pid)
+        for message in self._sent.get(pid, ()):
+            message.recalled = True
         return Answer(200, b"")
 
     # --- delivery states
@@ -295,14 +299,8 @@ class JPush:
         accepted_at, targets = self._targets.get(pid, (0.0, set()))
         if not targets or now - accepted_at > REPORT_DAYS * 86400:
             return None
-        arrived = sum(
-            message.fate.reached(now)
-            for (channel, _), messages in self.outside.arrivals.items()
-            if channel == "app"
-            for message in messages
-            if message.pid == pid
-        )
-        names = "android_pns_sent android_pns_received ios_apns_sent ios_apns_received ios_msg_received".split()
+        arrived = sum(message.fate.reached(now) for message in self._sent.get(pid, ()))
+        names = ["android_pns_sent", "android_pns_received", "ios_apns_sent", "ios_apns_received", "ios_msg_received"]
         return {"msg_id": pid, "jpush_received": arrived} | dict.fromkeys(names)
 
 
@@ -335,6 +333,11 @@ def _targets(audience: Any) -> list[str]:
     direct = [label for kind in ("registration_id", "alias") for label in audience.get(kind, ())]
     groups = [f"{kind}:{label}" for kind in ("tag", "tag_and", "segment") for label in audience.get(kind, ())]
     return list(dict.fromkeys(direct or groups or ["all"]))
+
+
+def _content(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what the person will see of a push."""
+    return {name: body[name] for name in ("notification", "message") if name in body}
 
 
 def _delivery_ref(content: dict[str, Any]) -> str:

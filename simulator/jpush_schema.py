@@ -10,34 +10,112 @@ from typing import Any
 
 PLATFORMS = frozenset(("android", "ios", "quickapp", "hmos", "winphone"))
 TOP = frozenset(
-    "cid platform audience notification message options callback sms_message notification_3rd inapp_message live_activity".split()
+    [
+        "cid",
+        "platform",
+        "audience",
+        "notification",
+        "message",
+        "options",
+        "callback",
+        "sms_message",
+        "notification_3rd",
+        "inapp_message",
+        "live_activity",
+    ]
 )
-SINGLE = frozenset("platform target notification message options callback sms_message notification_3rd".split())
-AUDIENCE = frozenset("tag tag_and tag_not alias registration_id segment abtest file".split())
+SINGLE = frozenset(
+    ["platform", "target", "notification", "message", "options", "callback", "sms_message", "notification_3rd"]
+)
+AUDIENCE = frozenset(["tag", "tag_and", "tag_not", "alias", "registration_id", "segment", "abtest", "file"])
 NOTIFICATION = {
     "android": frozenset(
-        "alert title builder_id channel_id category priority style alert_type big_text inbox big_pic_path extras large_icon "
-        "small_icon_uri icon_bg_color intent uri_activity uri_action badge_add_num badge_set_num badge_class sound "
-        "show_begin_time show_end_time display_foreground".split()
+        [
+            "alert",
+            "title",
+            "builder_id",
+            "channel_id",
+            "category",
+            "priority",
+            "style",
+            "alert_type",
+            "big_text",
+            "inbox",
+            "big_pic_path",
+            "extras",
+            "large_icon",
+            "small_icon_uri",
+            "icon_bg_color",
+            "intent",
+            "uri_activity",
+            "uri_action",
+            "badge_add_num",
+            "badge_set_num",
+            "badge_class",
+            "sound",
+            "show_begin_time",
+            "show_end_time",
+            "display_foreground",
+        ]
     ),
     "ios": frozenset(
-        "alert sound badge content-available mutable-content category extras thread-id interruption-level "
-        "relevance-score filter-criteria target-content-id".split()
+        [
+            "alert",
+            "sound",
+            "badge",
+            "content-available",
+            "mutable-content",
+            "category",
+            "extras",
+            "thread-id",
+            "interruption-level",
+            "relevance-score",
+            "filter-criteria",
+            "target-content-id",
+        ]
     ),
     "hmos": frozenset(
-        "alert title category large_icon intent badge_add_num badge_set_num test_message receipt_id extras style inbox "
-        "push_type sound sound_duration".split()
+        [
+            "alert",
+            "title",
+            "category",
+            "large_icon",
+            "intent",
+            "badge_add_num",
+            "badge_set_num",
+            "test_message",
+            "receipt_id",
+            "extras",
+            "style",
+            "inbox",
+            "push_type",
+            "sound",
+            "sound_duration",
+        ]
     ),
-    "quickapp": frozenset("alert title page extras".split()),
-    "winphone": frozenset("alert title _open_page extras".split()),
+    "quickapp": frozenset(["alert", "title", "page", "extras"]),
+    "winphone": frozenset(["alert", "title", "_open_page", "extras"]),
     "voip": frozenset(),
 }
-MESSAGE = frozenset("msg_content title content_type extras".split())
+MESSAGE = frozenset(["msg_content", "title", "content_type", "extras"])
 OPTIONS = frozenset(
-    "sendno time_to_live override_msg_id apns_production apns_collapse_id big_push_duration third_party_channel "
-    "classification target_event test_model notification_3rd_ver cache business_operation_code".split()
+    [
+        "sendno",
+        "time_to_live",
+        "override_msg_id",
+        "apns_production",
+        "apns_collapse_id",
+        "big_push_duration",
+        "third_party_channel",
+        "classification",
+        "target_event",
+        "test_model",
+        "notification_3rd_ver",
+        "cache",
+        "business_operation_code",
+    ]
 )
-CALLBACK = frozenset("url params type".split())
+CALLBACK = frozenset(["url", "params", "type"])
 REGISTRATION_ID = re.compile(r"[0-9A-Za-z_-]{8,64}")
 ALIAS = re.compile(r"[\w@!#$&*+=.|]+")
 LIMITS = {"registration_id": 1000, "alias": 1000, "tag": 20, "tag_and": 20, "tag_not": 20, "segment": 1, "abtest": 1}
@@ -115,7 +193,11 @@ def _need(body: dict[str, Any], name: str) -> Any:
 def _platform(value: Any) -> None:
     if value == "all":
         return
-    if not isinstance(value, list) or not value or not all(isinstance(name, str) and name in PLATFORMS for name in value):
+    if (
+        not isinstance(value, list)
+        or not value
+        or not all(isinstance(name, str) and name in PLATFORMS for name in value)
+    ):
         raise PushError(1003, "platform must be all or a list of known platforms")
 
 

@@ -1,6 +1,7 @@
 """What the providers share: the world, the ledger, the scripts, the counters and what reached whom."""
 
 import asyncio
+import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -139,7 +140,14 @@ class Outside:
         return Plan(True, "500") if draw - rates["error_before"] < rates["error_after"] else HONEST
 
     def record(
-        self, provider: str, account: str, key: str, pid: str, entries: Sequence[Entry], returned: bool, event: str = "accept"
+        self,
+        provider: str,
+        account: str,
+        key: str,
+        pid: str,
+        entries: Sequence[Entry],
+        returned: bool,
+        event: str = "accept",
     ) -> float:
         """Write the ledger lines of one call and return the time that stands in them."""
         counts, now = self.counts[provider], time.time()
@@ -175,6 +183,11 @@ class Outside:
     def arrived(self, channel: str, address: str) -> list[Arrival]:
         """Return the messages accepted for one address, oldest first."""
         return self.arrivals.get((channel, address), [])
+
+    def latest_places(self, looked_at: int = 5000) -> list[tuple[str, str]]:
+        """Return where the newest messages went, newest first, each place once."""
+        newest = itertools.islice(reversed(self._order), looked_at)
+        return list(dict.fromkeys(place for place in newest if place in self.arrivals))
 
 
 def spawn(tasks: set[asyncio.Task[None]], work: Any) -> None:

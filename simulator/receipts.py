@@ -133,7 +133,7 @@ class ReceiptSender:
 
     def _due_reports(self, now: float) -> list[dict[str, Any]]:
         """Take up to one post's worth of due reports, in the order of the script."""
-        batch = []
+        batch: list[dict[str, Any]] = []
         while self._reports and self._reports[0][0] <= now and len(batch) < REPORTS_PER_POST:
             batch.append(heapq.heappop(self._reports)[2])
         if self.rule["shuffle"]:

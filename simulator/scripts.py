@@ -9,7 +9,19 @@ from simulator.chance import address_bucket, chance
 
 PROVIDERS = ("aliyun", "jpush", "smtp")
 ACTIONS = frozenset(
-    ("accept", "refuse", "429", "500", "hang", "drip", "reset_before", "reset_after", "garbage", "bigbody", "wrong_charset")
+    (
+        "accept",
+        "refuse",
+        "429",
+        "500",
+        "hang",
+        "drip",
+        "reset_before",
+        "reset_after",
+        "garbage",
+        "bigbody",
+        "wrong_charset",
+    )
 )
 AFTER_ACCEPT = "_after_accept"
 ACCEPTING = frozenset(("accept", "reset_after"))

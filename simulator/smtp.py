@@ -48,7 +48,9 @@ class Transaction:
 class Session:
     """One connection. Replies are gathered and leave when the client has nothing more in flight."""
 
-    def __init__(self, outside: Outside, office: PostOffice, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, outside: Outside, office: PostOffice, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.outside, self.office, self.reader, self.writer = outside, office, reader, writer
         self._in, self._out = bytearray(), bytearray()
         self._user, self._greeted, self._messages = "", False, 0

@@ -50,7 +50,16 @@ class Simulator:
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder, ready = folder, folder / "ready.json"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "simulator", "--state-dir", str(folder), "--ready-file", str(ready), *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "simulator",
+            "--state-dir",
+            str(folder),
+            "--ready-file",
+            str(ready),
+            *arguments,
+        ]
         self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
         wait_for(lambda: ready.exists() or self.process.poll() is not None, "the ready file")
         self.ready = json.loads(ready.read_text())
@@ -61,7 +70,9 @@ class Simulator:
             self.process.send_signal(number)
         return self.process.wait(10)
 
-    def call(self, method: str, path: str, body: bytes | str | None = None, headers: dict[str, str] | None = None) -> Reply:
+    def call(
+        self, method: str, path: str, body: bytes | str | None = None, headers: dict[str, str] | None = None
+    ) -> Reply:
         """Make one request on a connection of its own."""
         connection = http.client.HTTPConnection(urlsplit(self.http).netloc, timeout=10)
         try:
@@ -84,7 +95,9 @@ class Simulator:
 
     # --- Aliyun
 
-    def aliyun(self, action: str, parameters: dict[str, str], form: dict[str, str] | None = None, **changes: str) -> Reply:
+    def aliyun(
+        self, action: str, parameters: dict[str, str], form: dict[str, str] | None = None, **changes: str
+    ) -> Reply:
         """Send one V3-signed request; changes replace header values before signing."""
         secret, key = changes.pop("secret", ALIYUN_SECRET), changes.pop("key", ALIYUN_KEY)
         body = urlencode(form, quote_via=quote).encode() if form else b""
@@ -102,7 +115,9 @@ class Simulator:
 
     # --- JPush
 
-    def jpush(self, method: str, path: str, document: Any = None, key: str = JPUSH_KEY, secret: str = JPUSH_SECRET) -> Reply:
+    def jpush(
+        self, method: str, path: str, document: Any = None, key: str = JPUSH_KEY, secret: str = JPUSH_SECRET
+    ) -> Reply:
         token = base64.b64encode(f"{key}:{secret}".encode()).decode()
         headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json;charset:utf-8"}
         return self.call(method, path, None if document is None else json.dumps(document), headers)
