@@ -169,7 +169,8 @@ class Delivery(models.Model):
     reason = models.CharField(_("reason"), max_length=120, default="")
     held_until = models.DateTimeField(null=True)
     epoch = models.IntegerField(default=0)
-    attempts = models.SmallIntegerField(default=0)
+    attempts = models.SmallIntegerField(default=0)  # calls, one Attempt row each
+    burnt = models.SmallIntegerField(default=0)  # those that count against the most tries
     crashes = models.SmallIntegerField(default=0)
     solo = models.BooleanField(default=False)
     may_duplicate = models.BooleanField(default=False)

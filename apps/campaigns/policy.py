@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 MODES = ("all", "first")
 GOALS = ("accepted", "delivered")
@@ -116,15 +116,19 @@ def _seconds_problem(place: str, value: object) -> dict[str, str]:
     return {}
 
 
-@dataclass(frozen=True, slots=True)
-class AccountFacts:
-    """What freezing needs to know of an account."""
+class AccountFacts(Protocol):
+    """What freezing needs to know of an account (channels.selectors.AccountFacts has it)."""
 
-    id: int
-    code: str
-    kind: str
-    address_kind: str
-    receipts: str
+    @property
+    def id(self) -> int: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def address_kind(self) -> str: ...
+    @property
+    def receipts(self) -> str: ...
 
 
 def freeze(policy: Mapping[str, Any], accounts: Iterable[AccountFacts]) -> dict[str, Any]:
@@ -143,6 +147,8 @@ def freeze(policy: Mapping[str, Any], accounts: Iterable[AccountFacts]) -> dict[
             if account is None:
                 found[f"{where}.account"] = f"No account {channel['account']!r} may be used here."
                 continue
+            if any(other["account_id"] == account.id for other in channels):
+                found[f"{where}.account"] = f"Account {account.code!r} stands in this step already."
             if channel.get("kind") not in (None, account.kind):
                 found[f"{where}.kind"] = f"Account {account.code!r} is of kind {account.kind}."
             channels.append(_frozen_channel(slot, channel, account))

@@ -32,6 +32,7 @@ class DeliveryFacts:
     state: str
     accepted_at: datetime | None
     window: timedelta
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class ChannelAccount(models.Model):
         validators=[MinValueValidator(0.01)], help_text=_("Recipients per second over all workers; empty: no limit."),
     )
     burst = models.PositiveIntegerField(_("burst"), default=1, help_text=_("How many may go at once after a rest."))
-    max_in_flight = models.PositiveIntegerField(_("calls in flight per worker"), default=100)
+    max_in_flight = models.PositiveIntegerField(_("calls in flight per worker"), default=200)
     price = models.DecimalField(_("price per unit"), max_digits=10, decimal_places=5, default=0)
     currency = models.CharField(_("currency"), max_length=3, default="CNY")
     receipt_window = models.DurationField(_("receipt window"), help_text=_("After this no receipt is expected any more."))

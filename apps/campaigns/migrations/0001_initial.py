@@ -50,6 +50,7 @@ class Migration(migrations.Migration):
                 ('held_until', models.DateTimeField(null=True)),
                 ('epoch', models.IntegerField(default=0)),
                 ('attempts', models.SmallIntegerField(default=0)),
+                ('burnt', models.SmallIntegerField(default=0)),
                 ('crashes', models.SmallIntegerField(default=0)),
                 ('solo', models.BooleanField(default=False)),
                 ('may_duplicate', models.BooleanField(default=False)),

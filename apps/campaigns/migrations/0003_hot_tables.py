@@ -40,6 +40,7 @@ CREATE TABLE campaigns_delivery (
     epoch integer NOT NULL DEFAULT 0,
     step smallint NOT NULL,
     attempts smallint NOT NULL DEFAULT 0,
+    burnt smallint NOT NULL DEFAULT 0,
     crashes smallint NOT NULL DEFAULT 0,
     pieces smallint NOT NULL DEFAULT 0,
     solo boolean NOT NULL DEFAULT false,

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('ACTIVE', 'active'), ('PAUSED', 'paused')], default='ACTIVE', max_length=10, verbose_name='state')),
                 ('rate_per_second', models.DecimalField(blank=True, decimal_places=2, help_text='Recipients per second over all workers; empty: no limit.', max_digits=9, null=True, validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='limit per second')),
                 ('burst', models.PositiveIntegerField(default=1, help_text='How many may go at once after a rest.', verbose_name='burst')),
-                ('max_in_flight', models.PositiveIntegerField(default=100, verbose_name='calls in flight per worker')),
+                ('max_in_flight', models.PositiveIntegerField(default=200, verbose_name='calls in flight per worker')),
                 ('price', models.DecimalField(decimal_places=5, default=0, max_digits=10, verbose_name='price per unit')),
                 ('currency', models.CharField(default='CNY', max_length=3, verbose_name='currency')),
                 ('receipt_window', models.DurationField(help_text='After this no receipt is expected any more.', verbose_name='receipt window')),

@@ -1,0 +1,56 @@
+"""`manage.py beat`: the idempotent statements of every second. Any number of copies may run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+import structlog
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+
+from apps.campaigns.pipeline.reap import tick
+from apps.partners.idempotency import forget_old_keys
+from ums_site import partitions
+from ums_site.clock import boottime, database_now
+
+log = structlog.get_logger(__name__)
+PARTITIONS_EVERY = 600.0
+
+
+class Command(BaseCommand):
+    help = "Launches what is due, takes back lost leases, finishes campaigns, makes partitions, rings the lanes."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--every", type=float, default=1.0, help="seconds between two rounds")
+        parser.add_argument("--once", action="store_true", help="one round, then exit")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_given: stop.set())
+        housekeeping_at = 0.0
+        while not stop.is_set():
+            if boottime() >= housekeeping_at and self._round(_housekeeping):
+                housekeeping_at = boottime() + PARTITIONS_EVERY
+            self._round(tick)
+            if options["once"]:
+                return
+            stop.wait(options["every"])
+
+    def _round(self, work: Any) -> bool:
+        """One round; a database that is away is waited for."""
+        try:
+            close_old_connections()
+            work()
+        except (OperationalError, InterfaceError) as away:
+            log.warning("beat_waits_for_database", error=type(away).__name__)
+            connection.close()
+            return False
+        return True
+
+
+def _housekeeping() -> None:
+    partitions.ensure(database_now().date())
+    forget_old_keys()

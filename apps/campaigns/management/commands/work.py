@@ -1,0 +1,51 @@
+"""`manage.py work LANE`: the worker of one lane. One queue per process: a worker on two can lose a job between them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import connections
+from django_rq import get_queue
+from rq import Worker
+from rq.serializers import JSONSerializer
+
+from apps.campaigns.tasks import drain
+from ums_site.queues import LANES
+
+IDLE_SECONDS = 0.5
+
+
+class Command(BaseCommand):
+    help = "Answers the bells of one lane (otp, notice, bulk, receipts, work)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("lane", choices=LANES)
+        parser.add_argument("--direct", action="store_true", help="without Redis: look into Postgres every half second")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["direct"]:
+            self._direct(options["lane"])
+            return
+        queue = get_queue(options["lane"])
+        connections.close_all()  # a work-horse is a fork: it must not share its parent's connection
+        worker = Worker(
+            [queue],
+            connection=queue.connection,
+            serializer=JSONSerializer,
+            worker_ttl=60,
+            log_job_description=False,
+            maintenance_interval=600,
+        )
+        worker.work(logging_level="WARNING", with_scheduler=False)
+
+    def _direct(self, lane: str) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_given: stop.set())
+        while not stop.is_set():
+            if not drain(lane, settings.UMS_TIMERS.slice):
+                stop.wait(IDLE_SECONDS)

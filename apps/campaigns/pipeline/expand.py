@@ -1,0 +1,151 @@
+"""Expand: a campaign's audience becomes messages, chunk by chunk; each chunk is one transaction with its cursor.
+
+Every target gets exactly one row: ACTIVE at the first step that reaches it, BLOCKED by the first rule that fires, or
+INVALID where no channel of the policy reaches it. The campaign's row is locked while a chunk is written and its cursor
+moves in the same transaction, so running twice, or two at once, adds nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection, transaction
+
+from apps.campaigns.models import Campaign
+from apps.campaigns.pipeline.plan import (
+    clear_planning,
+    emit_deliveries,
+    fill_from_messages,
+    first_step,
+    loaded_plan,
+    reach_joins,
+    slots_array,
+)
+from apps.campaigns.states import CampaignState
+from apps.users.audience import blocked_recipient, condition
+from ums_site.failpoints import failpoint
+
+CHUNK = 10_000
+
+
+def expand_next(lane: str) -> bool:
+    """Expands one chunk of one campaign of the lane; False where none waits (or another worker has them all)."""
+    with transaction.atomic():
+        campaign = (
+            Campaign.objects.select_for_update(skip_locked=True)
+            .filter(lane=lane, state=CampaignState.EXPANDING)
+            .order_by("-priority", "id")
+            .first()
+        )
+        if campaign is None:
+            return False
+        if campaign.audience["kind"] == "given":
+            _expand_given(campaign)
+        else:
+            _expand_filter(campaign)
+        failpoint("expand_before_commit")
+    failpoint("expand_after_commit")
+    return True
+
+
+def _expand_filter(campaign: Campaign) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT max(id) FROM (SELECT id FROM users_recipient WHERE id > %s AND id <= %s ORDER BY id LIMIT %s) chunk",
+            [campaign.expand_cursor, campaign.expand_end, CHUNK],
+        )
+        last = cursor.fetchone()[0]
+    if last is None:
+        _expanded(campaign)
+        return
+    clear_planning()
+    _fill_from_audience(campaign, campaign.expand_cursor + 1, last)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO campaigns_message (id, campaign_id, recipient_id, state, reason, step, finished_at) "
+            "SELECT message_id, %s, recipient_id, state, reason, coalesce(step, 0), "
+            "CASE WHEN state = 'ACTIVE' THEN NULL ELSE now() END FROM planning",
+            [campaign.pk],
+        )
+        targets = cursor.rowcount
+    emit_deliveries(campaign)
+    Campaign.objects.filter(pk=campaign.pk).update(
+        expand_cursor=last, planned_count=campaign.planned_count + targets
+    )
+
+
+FILL_FROM_AUDIENCE = """
+INSERT INTO planning (message_id, recipient_id, state, reason, step, bindings)
+SELECT ums_id(), recipient_id,
+       CASE WHEN blocked THEN 'BLOCKED' WHEN step IS NULL THEN 'INVALID' ELSE 'ACTIVE' END,
+       CASE WHEN blocked THEN 'blacklisted' WHEN step IS NULL THEN 'no_usable_address' ELSE '' END,
+       step, bindings
+FROM (
+    SELECT recipient_id, blocked, bindings, {first_step} AS step FROM (
+        SELECT r.id AS recipient_id, {blocked} AS blocked, {slots} AS bindings
+        FROM users_recipient r {joins}
+        WHERE r.id BETWEEN %s AND %s AND {audience}
+        ORDER BY r.id
+    ) reached
+) decided
+"""
+
+
+def _fill_from_audience(campaign: Campaign, first: int, last: int) -> None:
+    plan = loaded_plan(campaign)
+    blocked, blocked_values = blocked_recipient(business_line_id=campaign.business_line_id)
+    audience, audience_values = condition(campaign.audience)
+    joins, join_values = reach_joins(campaign, "b.recipient_id BETWEEN %s AND %s", [first, last])
+    sql = FILL_FROM_AUDIENCE.format(
+        first_step=first_step(plan), blocked=blocked, slots=slots_array(plan), joins=joins, audience=audience
+    )
+    values: list[Any] = [*blocked_values, *join_values, first, last, *audience_values]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+
+
+def _expand_given(campaign: Campaign) -> None:
+    """Plans the next chunk of messages that the API wrote with the campaign."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, state FROM campaigns_message WHERE campaign_id = %s AND id > %s AND id <= %s ORDER BY id LIMIT %s",
+            [campaign.pk, max(campaign.expand_cursor, campaign.pk), campaign.expand_end, CHUNK],
+        )
+        rows = cursor.fetchall()
+    waiting = {row[0]: 0 for row in rows if row[1] == "PLANNED"}
+    if waiting:
+        fill_from_messages(campaign, waiting)
+        _judge_given(campaign, min(waiting), max(waiting))
+        emit_deliveries(campaign)
+    if rows:
+        Campaign.objects.filter(pk=campaign.pk).update(expand_cursor=rows[-1][0])
+    if len(rows) < CHUNK:
+        _expanded(campaign)
+
+
+def _judge_given(campaign: Campaign, first: int, last: int) -> None:
+    blocked, values = blocked_recipient(business_line_id=campaign.business_line_id)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE planning p SET state = 'BLOCKED', reason = 'blacklisted' FROM users_recipient r "
+            f"WHERE r.id = p.recipient_id AND {blocked}",
+            values,
+        )
+        cursor.execute(
+            "UPDATE planning SET state = 'INVALID', reason = 'no_usable_address' WHERE state = 'ACTIVE' AND step IS NULL"
+        )
+        cursor.execute(
+            "UPDATE campaigns_message m SET state = p.state, reason = p.reason, step = coalesce(p.step, 0), "
+            "finished_at = CASE WHEN p.state = 'ACTIVE' THEN NULL ELSE now() END "
+            "FROM planning p WHERE m.id = p.message_id AND m.id BETWEEN %s AND %s",
+            [first, last],
+        )
+
+
+def _expanded(campaign: Campaign) -> None:
+    """The last chunk is behind: from now on the campaign is finished once no message is left open."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE campaigns_campaign SET state = 'RUNNING', expanded_at = now() WHERE id = %s AND state = 'EXPANDING'",
+            [campaign.pk],
+        )

@@ -1,0 +1,92 @@
+"""Lease: one batch row is taken for a while and given back. The database's clock decides, never this machine's."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from datetime import timedelta
+from functools import cache
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from apps.campaigns.models import Batch
+from apps.campaigns.pipeline.settle import settle_batch
+from apps.channels.models import ChannelAccount
+from ums_site.failpoints import failpoint
+
+LEASE = """
+UPDATE campaigns_batch SET state = 'LEASED', owner = %s, epoch = epoch + 1, lease_until = now() + make_interval(secs => %s)
+WHERE id = (
+    SELECT b.id FROM campaigns_batch b
+    JOIN campaigns_campaign c ON c.id = b.campaign_id AND c.state IN ('EXPANDING', 'RUNNING', 'CANCELLED')
+    JOIN ums_channels_channelaccount a ON a.id = b.account_id AND a.state = 'ACTIVE'
+     AND (a.open_until IS NULL OR a.open_until <= now())
+    WHERE b.lane = %s AND b.state = 'READY' AND b.not_before <= now()
+    ORDER BY b.priority DESC, b.not_before, b.id FOR UPDATE OF b SKIP LOCKED LIMIT 1
+) RETURNING id
+"""
+FIRST_POLL = timedelta(seconds=2)
+
+
+@cache
+def owner(pid: int) -> str:
+    """The name this process leases under; never the same for two processes."""
+    return f"{socket.gethostname()[:40]}:{pid}:{uuid.uuid4().hex[:8]}"
+
+
+def lease(lane: str) -> Batch | None:
+    """Takes the lane's next due batch, or None. Batches of a stopped campaign, account or open breaker stay."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(LEASE, [owner(os.getpid()), settings.UMS_TIMERS.lease, lane])
+        row = cursor.fetchone()
+        if row:
+            failpoint("before_lease_commit")
+    if row is None:
+        return None
+    failpoint("after_lease")
+    return Batch.objects.select_related("campaign__template_version").get(pk=row[0])
+
+
+GIVE_BACK = """
+WITH left_over AS (
+    SELECT count(*) FILTER (WHERE state IN ('PENDING', 'HELD')) AS waiting,
+           min(CASE WHEN state = 'PENDING' THEN now() WHEN state = 'HELD' THEN held_until END) AS due
+    FROM campaigns_delivery WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s
+)
+UPDATE campaigns_batch b SET owner = '', lease_until = NULL,
+    state = CASE WHEN l.waiting = 0 THEN 'DONE' ELSE %(state)s END,
+    not_before = greatest(l.due, now() + make_interval(secs => %(pause)s), b.not_before)
+FROM left_over l WHERE b.id = %(batch)s AND b.epoch = %(epoch)s AND b.state = 'LEASED'
+RETURNING b.state
+"""
+
+
+def give_back(batch: Batch, state: str = "READY", pause: float = 0.0) -> None:
+    """Ends the lease: DONE where nothing waits, else `state`, due with its first row and at least `pause` seconds on.
+
+    In the same transaction the messages whose deliveries moved are decided. Does nothing for a lease that was lost.
+    """
+    place = {"batch": batch.pk, "epoch": batch.epoch, "first": batch.first_delivery_id, "last": batch.last_delivery_id}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(GIVE_BACK, {**place, "state": state, "pause": pause})
+        if cursor.fetchone() is not None:
+            settle_batch(batch)
+
+
+def open_breaker(account: ChannelAccount, reason: str, longest: float = 600.0) -> None:
+    """Stops leases of this account for 5 s, doubling with every fault in a row; said once in the account's own row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE ums_channels_channelaccount SET faults = faults + 1, open_reason = %s, "
+            "open_until = now() + make_interval(secs => least(%s, 5 * power(2, least(faults, 12)))) WHERE id = %s",
+            [reason[:200], longest, account.pk],
+        )
+
+
+def close_breaker(account: ChannelAccount) -> None:
+    """The account answered well again."""
+    if account.faults:
+        ChannelAccount.objects.filter(pk=account.pk).update(faults=0, open_until=None, open_reason="")
+        account.faults = 0

@@ -1,0 +1,171 @@
+"""Poll: asking providers what became of deliveries, where they do not tell by themselves or an outcome is unknown.
+
+A batch is asked about again and again at growing distances while anything of it is open. The calls are made outside any
+transaction; what comes back is merged like any receipt, so asking twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+
+from apps.campaigns.models import Batch
+from apps.campaigns.pipeline.receipts import merge_events
+from apps.campaigns.pipeline.transports import Transports
+from apps.channels.contract import Account, Adapter, Envelope, HttpAnswer, HttpRequest, ReceiptEvent, Receipts
+from apps.channels.models import ChannelAccount
+from apps.channels.registry import adapter
+from apps.channels.services import opened
+from ums_site.clock import boottime
+from ums_site.crypto import binding_place, keyring
+from ums_site.ids import to_base36
+
+SOONEST = timedelta(seconds=2)
+LATEST = timedelta(minutes=30)
+FURTHER = 0.5  # the next question comes after half of the time that has passed since acceptance
+WHILE_ASKING = timedelta(seconds=60)
+
+
+@dataclass(slots=True)
+class Question:
+    """One call: either a poll of one provider id for several deliveries, or a query for one delivery."""
+
+    request: HttpRequest
+    references: dict[str, str]  # address -> reference
+    provider_id: str
+    envelope: Envelope | None = None
+
+
+def poll_next(transports: Transports, stop_at: float) -> bool:
+    """Asks about one batch whose time has come; False where none is due."""
+    batch = _claim()
+    if batch is None:
+        return False
+    account = ChannelAccount.objects.get(pk=batch.account_id)
+    kind, sender = adapter(account.kind), opened(account)
+    events: list[ReceiptEvent] = []
+    client = transports.of(account)
+    now = _now()
+    for question in _questions(batch, kind, sender):
+        client.start(question, question.request, None)
+        if client.in_flight >= account.max_in_flight:
+            events += _hear(client, kind, sender, now)
+        if boottime() > stop_at:
+            break
+    while client.in_flight:
+        events += _hear(client, kind, sender, now)
+    with transaction.atomic():
+        merge_events(account, events, _now())
+        _ask_again(batch)
+    return True
+
+
+CLAIM = """
+UPDATE campaigns_batch SET poll_at = now() + make_interval(secs => %s) WHERE id = (
+    SELECT b.id FROM campaigns_batch b JOIN ums_channels_channelaccount a ON a.id = b.account_id
+    WHERE b.poll_at <= now() AND (a.open_until IS NULL OR a.open_until <= now())
+    ORDER BY b.poll_at FOR UPDATE OF b SKIP LOCKED LIMIT 1
+) RETURNING id
+"""
+
+
+def _claim() -> Batch | None:
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, [WHILE_ASKING.total_seconds()])
+        row = cursor.fetchone()
+    return Batch.objects.get(pk=row[0]) if row else None
+
+
+ASK_AGAIN = """
+WITH left_over AS (
+    SELECT min(coalesce(accepted_at, first_intent_at)) AS since FROM campaigns_delivery
+    WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s AND state IN ('ACCEPTED', 'UNKNOWN')
+)
+UPDATE campaigns_batch b SET poll_at = CASE WHEN l.since IS NULL THEN NULL ELSE
+    now() + greatest(%(soonest)s, least(%(latest)s, (now() - l.since) * %(further)s)) END
+FROM left_over l WHERE b.id = %(batch)s
+"""
+
+
+def _ask_again(batch: Batch) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            ASK_AGAIN,
+            {
+                "batch": batch.pk,
+                "first": batch.first_delivery_id,
+                "last": batch.last_delivery_id,
+                "soonest": SOONEST,
+                "latest": LATEST,
+                "further": FURTHER,
+            },
+        )
+
+
+OPEN = """
+SELECT d.id, d.state, d.provider_id, coalesce(d.call_ref, d.id), coalesce(d.accepted_at, d.first_intent_at), b.address,
+       b.address_hash
+FROM campaigns_delivery d JOIN users_binding b ON b.id = d.binding_id
+WHERE d.batch_id = %s AND d.id BETWEEN %s AND %s AND d.state IN ('ACCEPTED', 'UNKNOWN') ORDER BY d.id
+"""
+
+
+def _questions(batch: Batch, kind: Adapter, sender: Account) -> Iterator[Question]:
+    """Polls grouped by provider id, and queries for what is unknown, as far as the kind can be asked."""
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN, [batch.pk, batch.first_delivery_id, batch.last_delivery_id])
+        rows = cursor.fetchall()
+    polled: dict[str, list[tuple[str, str, datetime]]] = {}
+    for delivery_id, state, provider_id, call_ref, since, sealed, hashed in rows:
+        address = keyring().open(sealed, binding_place(hashed))
+        if state == "ACCEPTED" and kind.capabilities.receipts is Receipts.POLL:
+            polled.setdefault(provider_id, []).append((address, to_base36(delivery_id), since))
+        elif state == "UNKNOWN" and kind.capabilities.can_query:
+            reference = to_base36(call_ref)
+            envelope = Envelope(reference, reference, address, {})
+            own = {address: to_base36(delivery_id)}
+            yield Question(kind.build_query(sender, envelope, since), own, "", envelope)
+    for provider_id, people in polled.items():
+        for start in range(0, len(people), kind.capabilities.poll_group):
+            some = people[start : start + kind.capabilities.poll_group]
+            addresses = [address for address, _reference, _since in some]
+            request = kind.build_poll(sender, provider_id, addresses, some[0][2])
+            yield Question(request, {address: reference for address, reference, _since in some}, provider_id)
+
+
+def _hear(client: object, kind: Adapter, sender: Account, now: datetime) -> list[ReceiptEvent]:
+    events: list[ReceiptEvent] = []
+    for question, answer in client.poll(0.2):  # type: ignore[attr-defined]
+        if not isinstance(answer, HttpAnswer):
+            continue  # no answer: it is asked again later
+        if question.envelope is not None:
+            said = kind.read_query(sender, question.envelope, answer)
+        else:
+            said = kind.read_poll(sender, question.provider_id, list(question.references), answer, now)
+        if isinstance(said, Sequence):
+            events += [_addressed(event, question) for event in said]
+    return events
+
+
+def _addressed(event: ReceiptEvent, question: Question) -> ReceiptEvent:
+    """The event under the reference of its own delivery: the answer names the address that we asked about."""
+    reference = question.references.get(event.address) or next(iter(question.references.values()))
+    return ReceiptEvent(
+        state=event.state,
+        code=event.code,
+        occurred_at=event.occurred_at,
+        reference=reference,
+        words=event.words,
+        pieces=event.pieces,
+        bad_address=event.bad_address,
+    )
+
+
+def _now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment

@@ -1,0 +1,115 @@
+"""Reap: what beat does every second. Every statement is idempotent; any number of beats may run it at once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from apps.campaigns.ambiguity import History, after_crash
+from apps.campaigns.models import Batch
+from apps.campaigns.pipeline.settle import settle_batch
+from apps.campaigns.states import MessageClass
+from apps.channels.models import ChannelAccount
+from apps.channels.registry import adapter
+from ums_site.queues import ring_now
+
+LAUNCH = """
+UPDATE campaigns_campaign SET state = 'EXPANDING', started_at = now(),
+       expand_end = coalesce((SELECT max(id) FROM users_recipient), 0)
+WHERE state = 'SCHEDULED' AND scheduled_at <= now()
+"""
+LOST_LEASES = """
+UPDATE campaigns_batch SET state = 'READY', owner = '', suspect_epoch = epoch,
+       suspect_at = lease_until + make_interval(secs => %s), lease_until = NULL
+WHERE state = 'LEASED' AND lease_until < now()
+"""
+FINISHED = """
+UPDATE campaigns_campaign c SET state = 'FINISHED', finished_at = now()
+WHERE c.state = 'RUNNING' AND NOT EXISTS (
+    SELECT 1 FROM campaigns_batch b WHERE b.campaign_id = c.id
+    AND (b.state <> 'DONE' OR b.suspect_at IS NOT NULL)
+) AND NOT EXISTS (
+    SELECT 1 FROM campaigns_message m WHERE m.campaign_id = c.id AND m.id >= c.id AND m.state IN ('PLANNED', 'ACTIVE')
+) RETURNING c.id
+"""
+LANES_WITH_WORK = """
+SELECT lane FROM campaigns_batch WHERE state = 'READY' AND not_before <= now() GROUP BY lane
+UNION SELECT lane FROM campaigns_batch WHERE follow_up_at <= now() GROUP BY lane
+UNION SELECT lane FROM campaigns_campaign WHERE state = 'EXPANDING'
+UNION SELECT 'receipts' WHERE EXISTS (SELECT 1 FROM campaigns_batch WHERE poll_at <= now())
+   OR EXISTS (SELECT 1 FROM campaigns_receiptinbox WHERE state IN ('NEW', 'UNMATCHED') AND next_try_at <= now())
+UNION SELECT 'work' WHERE EXISTS (
+    SELECT 1 FROM users_peopleimport WHERE state = 'WAITING'
+    OR (state = 'RUNNING' AND heartbeat_at < now() - interval '30 s'))
+"""
+
+
+def tick() -> None:
+    """Launches what is due, takes back lost leases, finishes campaigns, and rings the lanes that have work."""
+    with connection.cursor() as cursor:
+        cursor.execute(LAUNCH)
+        cursor.execute(LOST_LEASES, [settings.UMS_TIMERS.grace])
+        while _judge_suspect():
+            pass
+        cursor.execute(FINISHED)
+        cursor.execute(LANES_WITH_WORK)
+        for (lane,) in cursor.fetchall():
+            ring_now(lane)
+
+
+SUSPECTS = """
+SELECT id, burnt, crashes, first_intent_at FROM campaigns_delivery
+WHERE batch_id = %s AND id BETWEEN %s AND %s AND state = 'SENDING' AND epoch <= %s ORDER BY id FOR UPDATE
+"""
+JUDGE = """
+UPDATE campaigns_delivery d SET state = v.state, reason = v.reason, held_until = v.held_until, crashes = crashes + 1,
+       solo = %s, may_duplicate = d.may_duplicate OR v.stamp
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::boolean[]) AS v(id, state, reason, held_until, stamp)
+WHERE d.id = v.id AND d.state = 'SENDING'
+"""
+
+
+def _judge_suspect() -> bool:
+    """Decides the rows that one dead worker left between intent and result; False where none is due."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        batch = (
+            Batch.objects.select_for_update(skip_locked=True, of=("self",))
+            .select_related("campaign")
+            .filter(suspect_at__lte=_now(cursor))
+            .first()
+        )
+        if batch is None:
+            return False
+        cursor.execute(SUSPECTS, [batch.pk, batch.first_delivery_id, batch.last_delivery_id, batch.suspect_epoch])
+        rows = cursor.fetchall()
+        capabilities = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
+        decided = [_decide(batch, capabilities, row, _now(cursor)) for row in rows]
+        if decided:
+            alone = capabilities.recipients_per_call == 1
+            cursor.execute(JUDGE, [alone, *[list(column) for column in zip(*decided, strict=True)]])
+        wake = any(state == "HELD" for _id, state, *_rest in decided)
+        cursor.execute(
+            "UPDATE campaigns_batch SET suspect_at = NULL, suspect_epoch = NULL, "
+            "state = CASE WHEN %s AND state = 'DONE' THEN 'READY' ELSE state END WHERE id = %s",
+            [wake, batch.pk],
+        )
+        settle_batch(batch)
+    return True
+
+
+def _decide(batch: Batch, capabilities: Any, row: tuple[Any, ...], now: datetime) -> tuple[Any, ...]:
+    delivery_id, burnt, crashes, first_intent_at = row
+    campaign = batch.campaign
+    history = History(burnt, first_intent_at or now, campaign.expires_at, 0.5)
+    message_class = MessageClass(campaign.message_class)
+    decided = after_crash(history, crashes + 1, capabilities, message_class, now, settings.UMS_TIMERS.t_http)
+    return delivery_id, decided.state, decided.reason, decided.held_until, decided.stamp
+
+
+def _now(cursor: Any) -> datetime:
+    cursor.execute("SELECT now()")
+    moment: datetime = cursor.fetchone()[0]
+    return moment

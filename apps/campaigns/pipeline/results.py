@@ -1,0 +1,130 @@
+"""Result: what the calls of a window came to is written in two statements, guarded by epoch and state.
+
+Results are kept in memory and written again across database restarts until they are down: a call that was made must
+not be forgotten. A result for an older epoch matches nothing; one that comes after the reaper called the row unknown
+still counts, and one that a receipt overtook only completes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from apps.campaigns.ambiguity import After
+from ums_site.failpoints import failpoint
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+KEEP_TRYING_SECONDS = 600.0
+
+
+@dataclass(slots=True)
+class Result:
+    """One delivery's share of one call. `began` false: the call was never started, so its attempt is undone."""
+
+    delivery_id: int
+    number: int
+    after: After
+    outcome: str
+    code: str = ""
+    words: str = ""
+    provider_id: str = ""
+    pieces: int = 1
+
+
+ACCEPTED = """
+WITH v AS (SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::smallint[]) AS v(id, number, provider_id, pieces)),
+marked AS (
+    UPDATE campaigns_delivery d
+    SET state = CASE WHEN state IN ('SENDING', 'UNKNOWN', 'UNKNOWN_FINAL', 'HELD') THEN 'ACCEPTED' ELSE state END, reason = '',
+        provider_id = v.provider_id, accepted_at = coalesce(accepted_at, now()), held_until = NULL, pieces = v.pieces,
+        cost = v.pieces * %s
+    FROM v WHERE d.id = v.id AND d.epoch = %s AND d.id BETWEEN %s AND %s
+      AND state IN ('SENDING', 'UNKNOWN', 'UNKNOWN_FINAL', 'HELD', 'DELIVERED', 'READ', 'UNDELIVERED')
+)
+UPDATE campaigns_attempt a SET outcome = 'accepted', provider_id = v.provider_id, finished_at = now()
+FROM v WHERE a.delivery_id = v.id AND a.number = v.number AND a.epoch = %s AND a.delivery_id BETWEEN %s AND %s
+"""
+OTHERS = """
+WITH v AS (
+    SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::boolean[], %s::boolean[],
+                         %s::boolean[], %s::text[], %s::text[], %s::text[])
+    AS v(id, number, state, reason, held_until, solo, burn, stamp, outcome, code, words)
+), marked AS (
+    UPDATE campaigns_delivery d
+    SET state = v.state, reason = v.reason, held_until = v.held_until, solo = v.solo,
+        provider_key = CASE WHEN v.solo THEN '' ELSE d.provider_key END,
+        call_ref = CASE WHEN v.solo THEN NULL ELSE d.call_ref END,
+        burnt = d.burnt - (NOT v.burn)::int, may_duplicate = d.may_duplicate OR v.stamp
+    FROM v WHERE d.id = v.id AND d.epoch = %s AND d.state IN ('SENDING', 'UNKNOWN') AND d.id BETWEEN %s AND %s
+)
+UPDATE campaigns_attempt a SET outcome = v.outcome, code = v.code, words = v.words, finished_at = now()
+FROM v WHERE a.delivery_id = v.id AND a.number = v.number AND a.epoch = %s AND a.delivery_id BETWEEN %s AND %s
+"""
+
+
+def write_results(epoch: int, price: Decimal, results: Sequence[Result]) -> None:
+    """Writes the results of one window in one transaction, across database restarts."""
+    if results:
+        until_written(lambda: _write(epoch, price, results))
+
+
+def _write(epoch: int, price: Decimal, results: Sequence[Result]) -> None:
+    accepted = [one for one in results if one.after.state == "ACCEPTED"]
+    others = [one for one in results if one.after.state != "ACCEPTED"]
+    with transaction.atomic(), connection.cursor() as cursor:
+        if accepted:
+            cursor.execute(ACCEPTED, _accepted_values(epoch, price, accepted))
+        failpoint("mid_result")
+        if others:
+            cursor.execute(OTHERS, _other_values(epoch, others))
+
+
+def _accepted_values(epoch: int, price: Decimal, results: Sequence[Result]) -> list[Any]:
+    ids = [one.delivery_id for one in results]
+    low, high = min(ids), max(ids)
+    columns = [ids, [one.number for one in results], [one.provider_id for one in results], [one.pieces for one in results]]
+    return [*columns, price, epoch, low, high, epoch, low, high]
+
+
+def _other_values(epoch: int, results: Sequence[Result]) -> list[Any]:
+    ids = [one.delivery_id for one in results]
+    low, high = min(ids), max(ids)
+    held: list[datetime | None] = [one.after.held_until for one in results]
+    return [
+        ids,
+        [one.number for one in results],
+        [one.after.state for one in results],
+        [one.after.reason[:120] for one in results],
+        held,
+        [one.after.solo for one in results],
+        [one.after.burn for one in results],
+        [one.after.stamp for one in results],
+        [one.outcome for one in results],
+        [one.code[:100] for one in results],
+        [one.words[:200] for one in results],
+        *[epoch, low, high, epoch, low, high],
+    ]
+
+
+def until_written(write: Callable[[], T]) -> T:
+    """Calls `write` until it went through, for up to ten minutes of lost database connections, then raises."""
+    end = time.monotonic() + KEEP_TRYING_SECONDS
+    pause = 0.2
+    while True:
+        try:
+            return write()
+        except (OperationalError, InterfaceError) as error:
+            if time.monotonic() > end or connection.in_atomic_block:
+                raise
+            log.warning("results_wait_for_database", error=type(error).__name__)
+            connection.close()
+            time.sleep(pause)
+            pause = min(2.0, pause * 1.5)

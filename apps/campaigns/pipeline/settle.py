@@ -1,0 +1,251 @@
+"""Settle: messages whose deliveries moved are decided – the next step is planned, they wait, or they are final.
+
+The message rows are locked before the facts are read, so of two workers that move different deliveries of one message
+the later one sees both. Everything runs in the caller's transaction, together with what moved the deliveries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from apps.campaigns.ambiguity import History, after_unknown_window
+from apps.campaigns.models import Batch, Campaign
+from apps.campaigns.pipeline.plan import loaded_plan, plan_steps
+from apps.campaigns.policy import Plan
+from apps.campaigns.states import MessageClass
+from apps.campaigns.strategy import DeliveryFacts, Go, Hold, Stop, next_step, quiet_end
+from apps.channels.contract import Receipts
+from apps.channels.models import ChannelAccount
+from apps.channels.registry import adapter
+from ums_site.ids import first_id_at
+
+Facts = dict[int, list[DeliveryFacts]]
+CHUNK = 2000
+FIRST_POLL = timedelta(seconds=2)
+CLOCKS_APART = timedelta(minutes=5)  # ids carry wall-clock time; this bounds the partitions that are read
+
+
+def settle(campaign: Campaign, message_ids: Iterable[int], now: datetime) -> datetime | None:
+    """Decides these messages of one campaign; returns when the next of those that wait must be looked at again."""
+    ids = sorted(set(message_ids))
+    waits = [_settle_chunk(campaign, ids[start : start + CHUNK], now) for start in range(0, len(ids), CHUNK)]
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
+def _settle_chunk(campaign: Campaign, ids: Sequence[int], now: datetime) -> datetime | None:
+    last = len(loaded_plan(campaign).steps)
+    steps = _locked_steps(ids, last)
+    if not steps:
+        return None
+    facts = _facts(campaign, sorted(steps), now)
+    go, stops, wait = _decide(campaign, steps, facts, now)
+    lost = plan_steps(campaign, go)
+    if lost:
+        _exhaust(lost, last)
+        more_go, more_stops, more_wait = _decide(campaign, dict.fromkeys(lost, last), facts, now)
+        assert not more_go
+        stops |= more_stops
+        wait = min((one for one in (wait, more_wait) if one is not None), default=None)
+    _finish(stops, facts)
+    return wait
+
+
+def _locked_steps(ids: Sequence[int], last: int) -> dict[int, int]:
+    """Message id -> step, locked. Those given up stand behind the last step: only late news can change them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, CASE WHEN state = 'ACTIVE' THEN step ELSE %s END FROM campaigns_message "
+            "WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s "
+            "AND state IN ('ACTIVE', 'UNKNOWN', 'FAILED', 'EXPIRED', 'CANCELLED') ORDER BY id FOR UPDATE",
+            [last, list(ids), ids[0], ids[-1]] if ids else [last, [], 0, 0],
+        )
+        return dict(cursor.fetchall())
+
+
+FACTS = """
+SELECT message_id, step, account_id, state, accepted_at, reason FROM campaigns_delivery
+WHERE message_id = ANY(%s::bigint[]) AND id > %s AND id < %s
+"""
+
+
+def _facts(campaign: Campaign, ids: Sequence[int], now: datetime) -> Facts:
+    """The deliveries of each message; a delivery is younger than its message, which bounds the partitions read."""
+    windows = dict(ChannelAccount.objects.filter(pk__in=loaded_plan(campaign).account_ids()).values_list("pk", "receipt_window"))
+    channels = {(step.number, one.account_id): one for step in loaded_plan(campaign).steps for one in step.channels}
+    facts: Facts = {one: [] for one in ids}
+    with connection.cursor() as cursor:
+        cursor.execute(FACTS, [list(ids), ids[0], first_id_at(now + CLOCKS_APART)])
+        for message_id, step, account_id, state, accepted_at, reason in cursor.fetchall():
+            channel = channels[step, account_id]
+            facts[message_id].append(DeliveryFacts(step, channel, state, accepted_at, windows[account_id], reason))
+    return facts
+
+
+def _decide(
+    campaign: Campaign, steps: dict[int, int], facts: Facts, now: datetime
+) -> tuple[dict[int, int], dict[int, Stop], datetime | None]:
+    plan, message_class = loaded_plan(campaign), MessageClass(campaign.message_class)
+    over = campaign.expires_at is not None and campaign.expires_at <= now
+    go: dict[int, int] = {}
+    stops: dict[int, Stop] = {}
+    waits: list[datetime] = []
+    for message_id, step in steps.items():
+        held = facts[message_id]
+        decision = next_step(step, held, plan, message_class, now)
+        if isinstance(decision, Go) and (over or campaign.state == "CANCELLED"):
+            decision = next_step(len(plan.steps), held, plan, message_class, now)
+        match decision:
+            case Go(step=following):
+                go[message_id] = following
+            case Stop():
+                stops[message_id] = decision
+            case Hold():
+                waits += _looks(decision, held, plan, now)
+    return go, stops, min(waits, default=None)
+
+
+def _looks(hold: Hold, held: Sequence[DeliveryFacts], plan: Plan, now: datetime) -> list[datetime]:
+    quiet = [end for one in held if (end := quiet_end(one, plan)) is not None and end > now]
+    return quiet + ([hold.until] if hold.until is not None else [])
+
+
+def _exhaust(ids: set[int], last: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE campaigns_message SET step = %s WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s",
+            [last, sorted(ids), min(ids), max(ids)],
+        )
+
+
+FINISH = """
+UPDATE campaigns_message m SET state = v.state, reason = v.reason, finished_at = now()
+FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v(id, state, reason)
+WHERE m.id = v.id AND m.id BETWEEN %s AND %s AND m.state <> v.state
+  AND (m.state = 'ACTIVE' OR v.state = 'SUCCEEDED' OR (m.state = 'UNKNOWN' AND v.state = 'FAILED'))
+"""
+CALL_OFF = """
+UPDATE campaigns_delivery SET state = 'CANCELLED', reason = 'no_longer_needed'
+WHERE message_id = ANY(%s::bigint[]) AND id > %s AND state IN ('PENDING', 'HELD')
+"""
+
+
+def _finish(stops: dict[int, Stop], facts: Facts) -> None:
+    """Makes messages final and calls off what was still waiting for them."""
+    if not stops:
+        return
+    ids = sorted(stops)
+    verdicts = [_verdict(stops[one], facts[one]) for one in ids]
+    with connection.cursor() as cursor:
+        cursor.execute(FINISH, [ids, [v.state for v in verdicts], [v.reason for v in verdicts], ids[0], ids[-1]])
+        open_ones = [one for one in ids if any(held.state in ("PENDING", "HELD") for held in facts[one])]
+        if open_ones:
+            cursor.execute(CALL_OFF, [open_ones, open_ones[0]])
+
+
+CALLED_OFF = {"blacklisted": "BLOCKED", "expired": "EXPIRED", "campaign_cancelled": "CANCELLED"}
+
+
+def _verdict(stop: Stop, held: Sequence[DeliveryFacts]) -> Stop:
+    """Where every delivery was called off rather than refused, the message is named by what called it off."""
+    if stop.state != "FAILED" or not held or any(one.state != "CANCELLED" for one in held):
+        return stop
+    reason = held[-1].reason
+    return Stop(CALLED_OFF.get(reason, "FAILED"), reason)
+
+
+CLOSE = """
+UPDATE campaigns_delivery d SET state = 'CLOSED', reason = 'receipt_window_over'
+FROM ums_channels_channelaccount a
+WHERE d.batch_id = %s AND d.id BETWEEN %s AND %s AND d.state = 'ACCEPTED' AND a.id = d.account_id
+  AND d.accepted_at + a.receipt_window <= now()
+"""
+OPEN_ENDS = """
+SELECT min(d.accepted_at + a.receipt_window) FILTER (WHERE d.state = 'ACCEPTED'),
+       min(greatest(d.first_intent_at + a.unknown_window, now() + interval '5 s')) FILTER (WHERE d.state = 'UNKNOWN'),
+       bool_or(d.state = 'UNKNOWN'), bool_or(d.state = 'ACCEPTED')
+FROM campaigns_delivery d JOIN ums_channels_channelaccount a ON a.id = d.account_id
+WHERE d.batch_id = %s AND d.id BETWEEN %s AND %s
+"""
+
+
+def settle_batch(batch: Batch) -> None:
+    """Closes and decides what is behind one batch, and notes when it must be looked at again. One transaction."""
+    place = [batch.pk, batch.first_delivery_id, batch.last_delivery_id]
+    campaign = batch.campaign
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        now = cursor.fetchone()[0]
+        cursor.execute(CLOSE, place)
+        reopened = _close_unknown(batch, now)
+        cursor.execute("SELECT message_id FROM campaigns_delivery WHERE batch_id = %s AND id BETWEEN %s AND %s", place)
+        wait = settle(campaign, [row[0] for row in cursor.fetchall()], now)
+        cursor.execute(OPEN_ENDS, place)
+        receipts_end, unknown_end, unknown, accepted = cursor.fetchone()
+        look_at = min((one for one in (wait, receipts_end, unknown_end) if one is not None), default=None)
+        asks = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
+        poll = (accepted and asks.receipts is Receipts.POLL) or (unknown and asks.can_query)
+        cursor.execute(
+            "UPDATE campaigns_batch SET follow_up_at = %s, poll_at = CASE WHEN %s THEN coalesce(poll_at, %s) END, "
+            "state = CASE WHEN %s AND state = 'DONE' THEN 'READY' ELSE state END WHERE id = %s",
+            [look_at, bool(poll), now + FIRST_POLL, reopened, batch.pk],
+        )
+
+
+def _close_unknown(batch: Batch, now: datetime) -> bool:
+    """Unknown deliveries whose window is over become final, or are repeated where the class allows; True if any is."""
+    capabilities = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT d.id, d.burnt, d.first_intent_at FROM campaigns_delivery d "
+            "JOIN ums_channels_channelaccount a ON a.id = d.account_id WHERE d.batch_id = %s AND d.id BETWEEN %s AND %s "
+            "AND d.state = 'UNKNOWN' AND coalesce((SELECT max(t.intent_at) FROM campaigns_attempt t "
+            "WHERE t.delivery_id = d.id), now()) + a.unknown_window <= now()",
+            [batch.pk, batch.first_delivery_id, batch.last_delivery_id],
+        )
+        over = cursor.fetchall()
+        decided = [_unknown_over(batch.campaign, capabilities, row, now) for row in over]
+        if decided:
+            cursor.execute(
+                "UPDATE campaigns_delivery d SET state = v.state, reason = v.reason, held_until = now(), "
+                "may_duplicate = d.may_duplicate OR v.stamp "
+                "FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::boolean[]) AS v(id, state, reason, stamp) "
+                "WHERE d.id = v.id AND d.state = 'UNKNOWN'",
+                [list(column) for column in zip(*decided, strict=True)],
+            )
+    return any(state == "HELD" for _id, state, _reason, _stamp in decided)
+
+
+def _unknown_over(campaign: Campaign, capabilities: Any, row: Sequence[Any], now: datetime) -> tuple[int, str, str, bool]:
+    delivery_id, burnt, first_intent_at = row
+    history = History(burnt, first_intent_at or now, campaign.expires_at, 0.0)
+    decided = after_unknown_window(capabilities, MessageClass(campaign.message_class), history, now)
+    return delivery_id, decided.state, decided.reason, decided.stamp
+
+
+def follow_up_next(lane: str) -> bool:
+    """Looks at one batch of the lane whose time has come; False where none is due."""
+    with transaction.atomic():
+        batch = (
+            Batch.objects.select_for_update(skip_locked=True, of=("self",))
+            .select_related("campaign")
+            .filter(lane=lane, follow_up_at__lte=_now())
+            .order_by("follow_up_at")
+            .first()
+        )
+        if batch is None:
+            return False
+        settle_batch(batch)
+    return True
+
+
+def _now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment
+
+

@@ -1,0 +1,45 @@
+"""The open connections of one worker: a client for each account, so that one account's calls never wait for another's."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from django.conf import settings
+
+from apps.channels.models import ChannelAccount
+from apps.channels.registry import adapter
+from apps.channels.transport.http import HttpClient
+from apps.channels.transport.smtp import SmtpClient
+
+Client = HttpClient | SmtpClient
+
+
+class Transports:
+    """Clients by account id, kept for a slice of time; `close` says goodbye on all connections."""
+
+    def __init__(self) -> None:
+        self._clients: dict[int, Client] = {}
+
+    def of(self, account: ChannelAccount) -> Client:
+        """The client for this account, made at its first use."""
+        client = self._clients.get(account.pk)
+        if client is None:
+            cap = settings.UMS_TIMERS.t_http
+            if adapter(account.kind).transport == "smtp":
+                client = SmtpClient(timeout_s=cap)
+            else:
+                client = HttpClient(max_in_flight=account.max_in_flight, timeout_s=cap)
+            self._clients[account.pk] = client
+        return client
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

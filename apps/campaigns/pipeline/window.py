@@ -1,0 +1,255 @@
+"""One window of a leased batch: read and render its rows, group them into calls, and commit the intent to send.
+
+From the intent's commit on a row is ambiguous until its result is written. Everything that may still forbid a send
+(blacklist, invalid address, expiry, pause, cancel, kill switch) is read within the moment before, and the fence – the
+batch's epoch and the life left in its lease – is part of the intent's own transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from apps.campaigns.models import Batch, Campaign
+from apps.channels.contract import Account, Adapter, Envelope
+from apps.channels.models import ChannelAccount
+from apps.templates.render import CompiledBody, RenderError
+from apps.users.attributes import open_sealed
+from apps.users.audience import blocked_binding, blocked_recipient
+from ums_site.clock import boottime
+from ums_site.crypto import SealBroken, binding_place, keyring
+from ums_site.ids import to_base36
+
+PAYLOAD_PLACE = b"campaigns_messagepayload.sealed:"
+
+
+class LeaseLost(Exception):
+    """The fence did not hold: the batch belongs to somebody else, or its lease is too short to begin a call."""
+
+
+class NotNow(Exception):
+    """The campaign or account was stopped; `state` is what the batch goes to."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(state)
+        self.state = state
+
+
+@dataclass(slots=True)
+class Order:
+    """A leased batch with all that is the same for its rows."""
+
+    batch: Batch
+    campaign: Campaign
+    account_row: ChannelAccount
+    account: Account
+    adapter: Adapter
+    body: CompiledBody
+    cursor: int = 0  # rows up to this delivery id have had their turn in this lease
+
+
+@dataclass(slots=True)
+class Item:
+    """One delivery in a window. `number` is its attempt; `refused` why it is not sent at all."""
+
+    delivery_id: int
+    number: int
+    burnt: int
+    solo: bool
+    key: str
+    first_intent_at: datetime | None
+    envelope: Envelope | None = field(default=None, repr=False)
+    pieces: int = 1
+    refused: str = ""
+    cancelled: str = ""
+
+
+@dataclass(slots=True)
+class Window:
+    """What was committed to be sent: groups of items, each one call. Calls may start until `start_by` (boot clock)."""
+
+    groups: list[list[Item]]
+    start_by: float
+    now: datetime
+
+
+CANDIDATES = """
+SELECT d.id, d.attempts, d.burnt, d.solo, d.provider_key, d.first_intent_at, b.address, b.address_hash, r.user_id,
+       r.attributes, r.sealed_attributes, {payload},
+       CASE WHEN b.state <> 'ACTIVE' THEN 'address_invalid'
+            WHEN {blocked_binding} OR (r.id IS NOT NULL AND {blocked_recipient}) THEN 'blacklisted' ELSE '' END
+FROM campaigns_delivery d
+JOIN users_binding b ON b.id = d.binding_id
+LEFT JOIN users_recipient r ON r.id = d.recipient_id
+{payload_join}
+WHERE d.id > %s AND d.id <= %s AND d.batch_id = %s
+  AND (d.state = 'PENDING' OR (d.state = 'HELD' AND d.held_until <= now()))
+ORDER BY d.id LIMIT %s
+"""
+PAYLOAD_JOIN = "LEFT JOIN campaigns_messagepayload p ON p.message_id = d.message_id"
+
+
+def candidates(order: Order, most: int) -> list[Item]:
+    """The next rows that are due, rendered; nothing is written. Moves the order's cursor."""
+    line, account = order.campaign.business_line_id, order.batch.account_id
+    by_address, address_values = blocked_binding(business_line_id=line, account_id=account)
+    by_person, person_values = blocked_recipient(business_line_id=line, account_id=account)
+    given = order.campaign.audience["kind"] == "given"
+    sql = CANDIDATES.format(
+        payload="p.sealed" if given else "NULL",
+        payload_join=PAYLOAD_JOIN if given else "",
+        blocked_binding=by_address,
+        blocked_recipient=by_person,
+    )
+    batch = order.batch
+    first = max(order.cursor, batch.first_delivery_id - 1)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*address_values, *person_values, first, batch.last_delivery_id, batch.pk, most])
+        rows = cursor.fetchall()
+    if rows:
+        order.cursor = rows[-1][0]
+    return [_item(order, row) for row in rows]
+
+
+def _item(order: Order, row: Sequence[Any]) -> Item:
+    delivery_id, attempts, burnt, solo, key, first_intent_at = row[:6]
+    sealed, hashed, user_id, attributes, sealed_attributes, payload, stop = row[6:]
+    item = Item(delivery_id, attempts + 1, burnt, solo, key, first_intent_at, cancelled=stop)
+    if stop:
+        return item
+    try:
+        address = keyring().open(sealed, binding_place(hashed))
+        values = _values(order.body, delivery_id, user_id, attributes, sealed_attributes, payload)
+        content = order.body.render(values)
+    except RenderError as error:
+        item.refused = _short(str(error))
+        return item
+    except SealBroken:
+        item.refused = "sealed_value_broken"
+        return item
+    problems = order.adapter.check_content(content)
+    if problems:
+        item.refused = _short("; ".join(f"{name}: {words}" for name, words in problems.items()))
+        return item
+    reference = to_base36(delivery_id)
+    item.pieces = order.adapter.pieces(content)
+    item.envelope = Envelope(key or reference, reference, address, content)
+    return item
+
+
+def _values(
+    body: CompiledBody, delivery_id: int, user_id: str | None, attributes: str | None, sealed: Any, payload: Any
+) -> dict[str, object]:
+    """The values that the body needs; what is sealed is opened only where a name is still missing."""
+    values: dict[str, object] = json.loads(attributes) if attributes else {}
+    if user_id:
+        values["user_id"] = user_id
+        if sealed and not values.keys() >= set(body.names):
+            values |= open_sealed(user_id, sealed)
+    if payload:
+        values |= json.loads(keyring().open(payload, PAYLOAD_PLACE))
+    return values
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 120 else text[:119] + "…"
+
+
+def grouped(order: Order, items: Sequence[Item]) -> list[list[Item]]:
+    """Items as calls: those that share a reserved key as they were, equal content up to the call size, others alone."""
+    size = order.adapter.call_size(order.account)
+    if size == 1:
+        return [[item] for item in items]
+    rate = order.account_row.rate_per_second
+    size = min(size, max(1, order.account_row.burst)) if rate else size
+    by_content: dict[str, list[Item]] = {}
+    for item in items:
+        assert item.envelope is not None
+        alone = f"{item.delivery_id}" if item.solo else ""
+        text = "" if item.key else json.dumps(item.envelope.content, sort_keys=True, ensure_ascii=False)
+        by_content.setdefault(f"{item.key}|{alone}|{text}", []).append(item)
+    return [chunk for equal in by_content.values() for chunk in _chunks(equal, len(equal) if equal[0].key else size)]
+
+
+def _chunks(items: list[Item], size: int) -> Iterator[list[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+FENCE = """
+UPDATE campaigns_batch b SET lease_until = now() + make_interval(secs => %s)
+FROM campaigns_campaign c, ums_channels_channelaccount a
+WHERE b.id = %s AND b.epoch = %s AND b.state = 'LEASED' AND b.lease_until > now() + make_interval(secs => %s)
+  AND c.id = b.campaign_id AND a.id = b.account_id
+RETURNING c.state, a.state, c.expires_at <= now(), now()
+"""
+INTEND = """
+UPDATE campaigns_delivery d SET state = 'SENDING', epoch = %s, attempts = v.number, burnt = burnt + 1, provider_key = v.key,
+       call_ref = v.call_ref, first_intent_at = coalesce(first_intent_at, now()), held_until = NULL, reason = ''
+FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::bigint[]) AS v(id, number, key, call_ref)
+WHERE d.id = v.id AND d.batch_id = %s AND d.state IN ('PENDING', 'HELD') AND d.id BETWEEN %s AND %s
+RETURNING d.id
+"""
+ATTEMPTS = """
+INSERT INTO campaigns_attempt (delivery_id, number, epoch, key, intent_at)
+SELECT v.id, v.number, %s, v.key, now() FROM unnest(%s::bigint[], %s::smallint[], %s::text[]) AS v(id, number, key)
+WHERE v.id = ANY(%s::bigint[])
+"""
+NOT_SENT = """
+UPDATE campaigns_delivery d SET state = v.state, reason = v.reason, epoch = %s
+FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v(id, state, reason)
+WHERE d.id = v.id AND d.batch_id = %s AND d.state IN ('PENDING', 'HELD') AND d.id BETWEEN %s AND %s
+"""
+
+
+def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Window:
+    """Commits the intent for `groups` and the refusals of `not_sent`. Raises LeaseLost or NotNow, then nothing is written."""
+    timers, batch = settings.UMS_TIMERS, order.batch
+    began = boottime()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(FENCE, [timers.lease, batch.pk, batch.epoch, timers.lease_margin])
+        held = cursor.fetchone()
+        if held is None:
+            raise LeaseLost
+        campaign_state, account_state, expired, now = held
+        if campaign_state == "PAUSED":
+            raise NotNow("WAITING")
+        if account_state != "ACTIVE":
+            raise NotNow("READY")
+        stopped = "expired" if expired else "campaign_cancelled" if campaign_state == "CANCELLED" else ""
+        if stopped:
+            not_sent = not_sent + [item for group in groups for item in group]
+            groups = []
+        _write_not_sent(cursor, order, not_sent, stopped)
+        started = _write_intents(cursor, order, groups)
+    kept = [[item for item in group if item.delivery_id in started] for group in groups]
+    return Window([group for group in kept if group], began + timers.start_by, now)
+
+
+def _write_intents(cursor: Any, order: Order, groups: list[list[Item]]) -> set[int]:
+    if not groups:
+        return set()
+    items = [item for group in groups for item in group]
+    refs = [group[0].delivery_id if len(group) > 1 else None for group in groups for _item in group]
+    ids, numbers = [item.delivery_id for item in items], [item.number for item in items]
+    keys = [item.key for item in items]
+    cursor.execute(INTEND, [order.batch.epoch, ids, numbers, keys, refs, order.batch.pk, min(ids), max(ids)])
+    started = [row[0] for row in cursor.fetchall()]
+    shown = [item.envelope.key if item.envelope else "" for item in items]
+    cursor.execute(ATTEMPTS, [order.batch.epoch, ids, numbers, shown, started])
+    return set(started)
+
+
+def _write_not_sent(cursor: Any, order: Order, items: list[Item], stopped: str) -> None:
+    if not items:
+        return
+    ids = [item.delivery_id for item in items]
+    states = ["REJECTED" if item.refused and not stopped else "CANCELLED" for item in items]
+    reasons = [stopped or item.refused or item.cancelled for item in items]
+    cursor.execute(NOT_SENT, [order.batch.epoch, ids, states, reasons, order.batch.pk, min(ids), max(ids)])

@@ -1,0 +1,67 @@
+"""What a worker does when the bell of its lane rings: it drains the lane for a slice of time and stops."""
+
+from __future__ import annotations
+
+import time
+
+from django.conf import settings
+from django.db import connection
+
+from apps.campaigns.pipeline.dispatch import send_next
+from apps.campaigns.pipeline.expand import expand_next
+from apps.campaigns.pipeline.poll import poll_next
+from apps.campaigns.pipeline.receipts import merge_next
+from apps.campaigns.pipeline.settle import follow_up_next
+from apps.campaigns.pipeline.transports import Transports
+from apps.users.importing import job as imports
+from ums_site.clock import boottime
+from ums_site.queues import heard
+
+NEXT_DUE = """
+SELECT extract(epoch FROM min(not_before) - now()) FROM campaigns_batch b
+JOIN campaigns_campaign c ON c.id = b.campaign_id AND c.state IN ('EXPANDING', 'RUNNING', 'CANCELLED')
+JOIN ums_channels_channelaccount a ON a.id = b.account_id AND a.state = 'ACTIVE' AND a.open_until IS NULL
+WHERE b.lane = %s AND b.state = 'READY' AND b.not_before <= now() + interval '1 s'
+"""
+
+
+def answer_bell(lane: str) -> None:
+    """The one RQ job. Harmless when lost, doubled or late."""
+    drain(lane, settings.UMS_TIMERS.slice)
+
+
+def drain(lane: str, seconds: float) -> int:
+    """Does what is due in a lane until nothing is, or `seconds` are over; returns how many pieces of work it did."""
+    heard(lane)
+    stop_at = boottime() + seconds
+    if lane == "work":
+        return int(bool(imports.run_due()))
+    done = 0
+    with Transports() as transports:
+        while boottime() < stop_at:
+            if _one(lane, stop_at, transports):
+                done += 1
+            elif not _wait_for_due(lane):
+                break
+    return done
+
+
+def _one(lane: str, stop_at: float, transports: Transports) -> bool:
+    """One piece of each sort of work in the lane, so that none starves another."""
+    if lane == "receipts":
+        merged = merge_next()
+        return poll_next(transports, stop_at) or bool(merged)
+    moved = follow_up_next(lane)
+    expanded = expand_next(lane)
+    return send_next(lane, stop_at, transports) or expanded or moved
+
+
+def _wait_for_due(lane: str) -> bool:
+    """Rests where a batch will be due within a second (a paced campaign, a retry); False where nothing will."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_DUE, [lane])
+        wait = cursor.fetchone()[0]
+    if wait is None:
+        return False
+    time.sleep(min(1.0, max(0.01, float(wait))))
+    return True
