@@ -1,0 +1,158 @@
+"""What may be done to an account: save, pause, resume, close its breaker; and how its secrets are opened."""
+
+from __future__ import annotations
+
+import json
+import secrets as randomness
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from apps.channels.contract import Account, ConfigField
+from apps.channels.errors import AccountError
+from apps.channels.models import ChannelAccount
+from apps.channels.registry import KINDS, adapter
+from apps.operators import audit
+from ums_site.crypto import keyring
+
+SEALED_AT = b"ums_channels_channelaccount.secrets"
+RECEIPT_WINDOW = timedelta(days=3)
+UNKNOWN_WINDOW = timedelta(hours=1)
+
+_opened: dict[int, tuple[bytes, dict[str, Any], Account]] = {}
+
+
+def opened(account: ChannelAccount) -> Account:
+    """The account as its adapter sees it, secrets opened. The same object as long as nothing about it was changed.
+
+    Each sealing has a nonce of its own, so the sealed bytes are the version. Raises SealBroken.
+    """
+    sealed = bytes(account.secrets)
+    known = _opened.get(account.pk)
+    if known is not None and known[0] == sealed and known[1] == account.config and known[2].code == account.code:
+        return known[2]
+    made = Account(account.code, account.kind, {**account.config, **open_secrets(account)})
+    if account.pk is not None:
+        _opened[account.pk] = (sealed, account.config, made)
+    return made
+
+
+def open_secrets(account: ChannelAccount) -> dict[str, Any]:
+    """The secret settings in clear; empty for an account without any. Raises SealBroken."""
+    sealed = bytes(account.secrets)
+    held: dict[str, Any] = json.loads(keyring().open(sealed, SEALED_AT)) if sealed else {}
+    return held
+
+
+def save_account(*, actor: object, account: ChannelAccount, settings: Mapping[str, Any]) -> ChannelAccount:
+    """Saves `account` (new or loaded, its plain columns set by the caller) with the settings of its kind.
+
+    `settings` holds the kind's config fields by name, secrets included; a secret that is empty or left out stays as it
+    is, another field left out keeps its value or takes its default. The account's bucket is kept in step.
+    Raises AccountError with a sentence per field; nothing is saved then.
+    """
+    if account.kind not in KINDS:
+        raise AccountError({"kind": _("This kind of channel is not known.")})
+    fields = adapter(account.kind).config_fields
+    config, held = _merged(fields, account, settings)
+    problems = dict(adapter(account.kind).check_config({**config, **held}))
+    new = account.pk is None
+    account.receipt_window = account.receipt_window if account.receipt_window is not None else RECEIPT_WINDOW
+    account.unknown_window = account.unknown_window if account.unknown_window is not None else UNKNOWN_WINDOW
+    account.hook_token = account.hook_token or randomness.token_urlsafe(32)
+    problems |= _column_problems(account)
+    if problems:
+        raise AccountError(problems)
+    secrets_changed = new or held != open_secrets(account)
+    account.config = config
+    if secrets_changed:
+        account.secrets = keyring().seal(json.dumps(held, ensure_ascii=False, sort_keys=True), SEALED_AT)
+    with transaction.atomic():
+        account.save()
+        _keep_bucket(account)
+        changed = sorted(name for name in settings if name in config)
+        detail = {"code": account.code, "settings": changed, "secrets_changed": secrets_changed}
+        audit.record(actor=actor, verb="add_account" if new else "change_account", what=account, detail=detail)
+    return account
+
+
+def _merged(
+    fields: tuple[ConfigField, ...], account: ChannelAccount, settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings and secrets after this save: what is given, else what stands, else the default."""
+    unknown = set(settings) - {field.name for field in fields}
+    if unknown:
+        raise AccountError({name: _("This kind of channel has no such setting.") for name in sorted(unknown)})
+    standing = open_secrets(account)
+    config: dict[str, Any] = {}
+    held: dict[str, Any] = {}
+    for field in fields:
+        given = settings.get(field.name)
+        if field.secret:
+            if value := given or standing.get(field.name):
+                held[field.name] = value
+        else:
+            config[field.name] = given if field.name in settings else account.config.get(field.name, field.default)
+    return config, held
+
+
+def _column_problems(account: ChannelAccount) -> dict[str, str]:
+    try:
+        account.full_clean(exclude=["config", "secrets", "hook_token"])
+    except ValidationError as refused:
+        return {name if name != "__all__" else "": " ".join(words) for name, words in refused.message_dict.items()}
+    return {}
+
+
+def bucket_key(account_id: int) -> str:
+    """The key of an account's row in RateBucket."""
+    return f"account:{account_id}"
+
+
+def _keep_bucket(account: ChannelAccount) -> None:
+    """One row with the account's rate and burst, none where it has no limit. Tokens already there stay there."""
+    key = bucket_key(account.pk)
+    with connection.cursor() as cursor:
+        if account.rate_per_second is None:
+            cursor.execute("DELETE FROM ums_channels_ratebucket WHERE key = %s", [key])
+            return
+        burst = max(1, account.burst)
+        cursor.execute(
+            "INSERT INTO ums_channels_ratebucket (key, rate, burst, tokens, refilled_at) "
+            "VALUES (%s, %s, %s, %s, clock_timestamp()) ON CONFLICT (key) DO UPDATE SET rate = excluded.rate, "
+            "burst = excluded.burst, tokens = least(ums_channels_ratebucket.tokens, excluded.burst)",
+            [key, float(account.rate_per_second), burst, burst],
+        )
+
+
+def pause_account(*, actor: object, account: ChannelAccount) -> None:
+    """Nothing leaves over it from now on; what waits keeps waiting. Doing it twice changes nothing."""
+    _set_state(actor, account, ChannelAccount.State.PAUSED, "pause_account")
+
+
+def resume_account(*, actor: object, account: ChannelAccount) -> None:
+    """What waited goes on. Doing it twice changes nothing."""
+    _set_state(actor, account, ChannelAccount.State.ACTIVE, "resume_account")
+
+
+def _set_state(actor: object, account: ChannelAccount, state: str, verb: str) -> None:
+    with transaction.atomic():
+        if ChannelAccount.objects.filter(pk=account.pk).exclude(state=state).update(state=state):
+            audit.record(actor=actor, verb=verb, what=account, detail={"code": account.code})
+    account.state = state
+
+
+def close_breaker(*, actor: object, account: ChannelAccount) -> None:
+    """Lets the account send again at once, whatever opened its breaker. Doing it twice changes nothing."""
+    with transaction.atomic():
+        held = ChannelAccount.objects.select_for_update().get(pk=account.pk)
+        if held.open_until is None and not held.faults:
+            return
+        detail = {"code": held.code, "reason": held.open_reason}
+        held.open_until, held.open_reason, held.faults = None, "", 0
+        held.save(update_fields=["open_until", "open_reason", "faults"])
+        audit.record(actor=actor, verb="close_breaker", what=held, detail=detail)
