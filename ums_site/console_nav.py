@@ -25,7 +25,8 @@ class Entry:
     def link(self, request: HttpRequest) -> str | None:
         """Where it leads, None for those who may not go there and for models without a console page."""
         if self.url_name:
-            return reverse(self.url_name) if not self.permission or request.user.has_perm(self.permission) else None  # type: ignore[union-attr]
+            allowed = not self.permission or request.user.has_perm(self.permission)
+            return reverse(self.url_name) if allowed else None
         try:
             model = apps.get_model(self.model)
         except LookupError:

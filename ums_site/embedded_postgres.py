@@ -294,14 +294,14 @@ def _wait_ready(var: Path, child: int | None) -> None:
 
 
 def _answers(var: Path) -> bool:
-    tool = program(var, "pg_isready")
-    command = [tool, "-q", "-t", "3", "-h", socket_folder(var), "-U", USER, "-d", "postgres"]
+    tool = str(program(var, "pg_isready"))
+    command = [tool, "-q", "-t", "3", "-h", str(socket_folder(var)), "-U", USER, "-d", "postgres"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _make_database(var: Path, seat: Seat) -> None:
     connect = [
-        program(var, "psql"),
+        str(program(var, "psql")),
         "-X",
         "-q",
         "-t",

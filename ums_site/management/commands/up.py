@@ -16,7 +16,7 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
-from ums_site import embedded, processes
+from ums_site import embedded, messages, processes
 from ums_site.embedded_paths import make_folders, run_folder
 from ums_site.launcher import Launcher, LaunchError, Process, prefixed
 
@@ -45,6 +45,7 @@ class Command(BaseCommand):
     def prepare(self) -> None:
         """Bring the database to the newest migration and gather static files."""
         self.migrate()
+        messages.compile_all(settings.LOCALE_PATHS[0])
         call_command("collectstatic", interactive=False, verbosity=0)
         connections.close_all()
 
