@@ -23,6 +23,7 @@ from simulator.smtp import Session
 HOST = "127.0.0.1"
 LARGEST_REQUEST = 16 * 1024 * 1024
 LONGEST_LINE = 65536
+SHUTDOWN_SECONDS = 1.0
 
 
 def make_request(*parts: Any) -> web.BaseRequest:
@@ -74,12 +75,15 @@ async def serve(arguments: argparse.Namespace) -> None:
         max_line_size=LONGEST_LINE,
         max_field_size=LONGEST_LINE,
     )
-    runner = web.ServerRunner(server)
+    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     http = await loop.create_server(server, HOST, arguments.port, backlog=1024)
 
+    sessions: set[asyncio.Task[None]] = set()
+
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await Session(outside, office, reader, writer).run()
+        sessions.add(task := asyncio.ensure_future(Session(outside, office, reader, writer).run()))
+        task.add_done_callback(sessions.discard)
 
     smtp = await asyncio.start_server(talk, HOST, arguments.smtp_port, backlog=1024)
     sender = asyncio.create_task(receipts.run())
@@ -87,7 +91,9 @@ async def serve(arguments: argparse.Namespace) -> None:
     await stop.wait()
     http.close()
     smtp.close()
-    sender.cancel()
+    for task in (sender, *sessions):
+        task.cancel()
+    await asyncio.gather(sender, *sessions, return_exceptions=True)
     await runner.cleanup()
     outside.ledger.close()
     office.close()
