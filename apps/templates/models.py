@@ -10,12 +10,22 @@ from django.utils.translation import gettext_lazy as _
 class MessageTemplate(models.Model):
     """A named text with declared variables and one body per channel kind; this row is the draft.
 
-    variables: [{"name": "balance", "type": "text|number|money|date|datetime", "label": …, "currency": "CNY"?,
-    "source": "attribute"|"payload"}]; bodies: {channel kind: {content field: text or {name: text}}}.
+    variables: [{"name": "balance", "type": "text|number|money|date|datetime|boolean", "label": …,
+    "currency": "CNY"?, "source": "attribute"|"payload", "example": …}];
+    bodies: {channel kind: {content field: text or {name: text}}}.
     """
+
+    class Language(models.TextChoices):
+        """In which amounts and dates are written."""
+
+        CHINESE = "zh_CN", _("Chinese")
+        ENGLISH = "en", _("English")
 
     code = models.SlugField(_("code"), unique=True)
     name = models.CharField(_("name"), max_length=100)
+    language = models.CharField(
+        _("language of the text"), max_length=5, choices=Language.choices, default=Language.CHINESE
+    )
     variables = models.JSONField(_("variables"), default=list, blank=True)
     bodies = models.JSONField(_("bodies"), default=dict, blank=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -35,6 +45,12 @@ class TemplateVersion(models.Model):
 
     template = models.ForeignKey(MessageTemplate, models.PROTECT, related_name="versions", verbose_name=_("template"))
     number = models.PositiveIntegerField(_("version"))
+    language = models.CharField(
+        _("language of the text"),
+        max_length=5,
+        choices=MessageTemplate.Language.choices,
+        default=MessageTemplate.Language.CHINESE,
+    )
     variables = models.JSONField(_("variables"))
     bodies = models.JSONField(_("bodies"))
     content_hash = models.CharField(_("content hash"), max_length=64)

@@ -1,0 +1,92 @@
+"""What others ask about templates: compiled bodies, previews, lint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from django.utils import timezone
+
+from apps.channels.registry import adapter
+from apps.templates import mail_html
+from apps.templates.errors import NoBody
+from apps.templates.lint import Finding
+from apps.templates.lint import lint as lint_content
+from apps.templates.models import MessageTemplate, TemplateVersion
+from apps.templates.render import Body, CompiledBody, Content, Variable, compile_body
+
+Source = MessageTemplate | TemplateVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What one person would get: `pieces` billed units of `price_unit`, `length` characters of all texts together,
+    `problems` what the channel would refuse, by field."""
+
+    kind: str
+    content: Content
+    pieces: int
+    length: int
+    price_unit: str
+    problems: dict[str, str]
+
+
+@lru_cache(maxsize=2048)
+def compiled(version_id: int, kind: str) -> CompiledBody:
+    """The body of a published version, kept in this process for good: versions never change.
+
+    Raises TemplateVersion.DoesNotExist and NoBody.
+    """
+    version = TemplateVersion.objects.get(pk=version_id)
+    if kind not in version.bodies:
+        raise NoBody(f"Version {version_id} has no body for {kind}.")
+    return _compile(version, kind, version.bodies[kind])
+
+
+def preview(source: Source, kind: str, values: Mapping[str, object]) -> Preview:
+    """What a person with these values would get from a version, or from a draft as if it were published now.
+
+    Raises NoBody, BadTemplate and RenderError.
+    """
+    body = source.bodies.get(kind)
+    if not body:
+        raise NoBody(f"There is no text for {kind}.")
+    if isinstance(source, MessageTemplate):
+        body = publishable(kind, body)
+    one = adapter(kind)
+    content = _compile(source, kind, body).render(values)
+    texts = [text for held in content.values() for text in (held.values() if isinstance(held, dict) else [held])]
+    unit = one.capabilities.price_unit
+    return Preview(kind, content, one.pieces(content), sum(map(len, texts)), unit, one.check_content(content))
+
+
+def publishable(kind: str, body: Body) -> dict[str, object]:
+    """The body as a version holds it: HTML made harmless, all else untouched."""
+    marked = {field.name for field in adapter(kind).content_fields if field.escape == "html"}
+    return {
+        name: mail_html.clean(held).html if name in marked and isinstance(held, str) else held
+        for name, held in body.items()
+    }
+
+
+def lint(source: Source) -> list[Finding]:
+    """The findings of a draft or of a version."""
+    return lint_content(source.variables, source.bodies, source.language)
+
+
+def example_values(source: Source) -> dict[str, object]:
+    """The examples that the variables declare."""
+    return {held["name"]: held["example"] for held in source.variables if held.get("example")}
+
+
+def kinds_of(source: Source) -> list[str]:
+    """The kinds of channel that have a body."""
+    return list(source.bodies)
+
+
+def _compile(source: Source, kind: str, body: Body) -> CompiledBody:
+    variables = [Variable.from_json(held) for held in source.variables]
+    return compile_body(
+        body, adapter(kind).content_fields, variables, locale=source.language, zone=timezone.get_default_timezone()
+    )

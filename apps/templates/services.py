@@ -1,0 +1,108 @@
+"""What may be done to templates: one function each for console, API and commands. Everything leaves an audit event."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from apps.channels.registry import KINDS
+from apps.operators import audit
+from apps.templates.errors import NotPublishable, TemplateError
+from apps.templates.lint import lint
+from apps.templates.models import MessageTemplate, TemplateVersion
+from apps.templates.selectors import Preview, preview, publishable
+
+__all__ = ["NotPublishable", "Preview", "TemplateError", "preview", "publish_version", "save_draft"]
+
+VARIABLE_KEYS = ("name", "type", "label", "currency", "source", "example")
+
+
+@transaction.atomic
+def save_draft(
+    *,
+    actor: object,
+    template: MessageTemplate | None = None,
+    code: str,
+    name: str,
+    variables: Sequence[Mapping[str, Any]],
+    bodies: Mapping[str, Any],
+    language: str = MessageTemplate.Language.CHINESE,
+) -> MessageTemplate:
+    """Makes or changes a draft; it may be unfinished, publishing judges it. Blank fields and bodies are left out.
+
+    Raises TemplateError where the code is taken or the shape is not that of `MessageTemplate`.
+    """
+    if MessageTemplate.objects.filter(code=code).exclude(pk=template.pk if template else None).exists():
+        raise TemplateError(_("Another template has the code %(code)s: choose a different one.") % {"code": code})
+    held = template or MessageTemplate()
+    held.code, held.name, held.language = code, name, language
+    held.variables = [_variable(one) for one in variables]
+    held.bodies = {kind: kept for kind, body in bodies.items() if (kept := _body(body))}
+    held.save()
+    detail = {"code": code, "kinds": sorted(held.bodies)}
+    audit.record(actor=actor, verb="change_template" if template else "add_template", what=held, detail=detail)
+    return held
+
+
+def _variable(held: Mapping[str, Any]) -> dict[str, str]:
+    if not all(isinstance(value, str) for value in held.values()):
+        raise TemplateError(_("A variable is described by texts only."))
+    return {key: held[key].strip() for key in VARIABLE_KEYS if held.get(key, "").strip()}
+
+
+def _body(body: object) -> dict[str, Any]:
+    """The fields that are filled in."""
+    if not isinstance(body, Mapping):
+        raise TemplateError(_("A body maps content fields to texts."))
+    kept: dict[str, Any] = {}
+    for field, held in body.items():
+        if isinstance(held, Mapping) and all(isinstance(text, str) for text in held.values()):
+            kept[field] = {key: text for key, text in held.items() if text}
+        elif isinstance(held, str):
+            kept[field] = held
+        else:
+            raise TemplateError(_("%(field)s holds neither a text nor names and texts.") % {"field": field})
+    return {field: held for field, held in kept.items() if held}
+
+
+@transaction.atomic
+def publish_version(*, actor: object, template: MessageTemplate) -> TemplateVersion:
+    """Makes the draft the next version, for ever as it stands. `actor` is the operator, or whoever else is on record.
+
+    Two at once make one version: the second finds nothing new. Raises NotPublishable with all findings, TemplateError
+    where the content equals that of the last version.
+    """
+    draft = MessageTemplate.objects.select_for_update().get(pk=template.pk)
+    findings = lint(draft.variables, draft.bodies, draft.language)
+    if any(finding.level == "error" for finding in findings):
+        raise NotPublishable(findings)
+    bodies = {kind: publishable(kind, draft.bodies[kind]) for kind in KINDS if kind in draft.bodies}
+    digest = content_hash(draft.variables, bodies, draft.language)
+    last = draft.versions.order_by("-number").first()
+    if last is not None and last.content_hash == digest:
+        words = _("Nothing has changed since version %(number)s: that version can be used as it is.")
+        raise TemplateError(words % {"number": last.number})
+    version = TemplateVersion.objects.create(
+        template=draft,
+        number=last.number + 1 if last else 1,
+        language=draft.language,
+        variables=draft.variables,
+        bodies=bodies,
+        content_hash=digest,
+        published_by=actor if hasattr(actor, "is_staff") else None,
+    )
+    detail = {"code": draft.code, "number": version.number, "content_hash": digest}
+    audit.record(actor=actor, verb="publish_template", what=version, detail=detail)
+    return version
+
+
+def content_hash(variables: Sequence[Mapping[str, Any]], bodies: Mapping[str, Any], language: str) -> str:
+    """SHA-256 over canonical JSON (sorted keys, no blanks, UTF-8): equal for equal content."""
+    said = {"bodies": bodies, "language": language, "variables": variables}
+    text = json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
