@@ -164,6 +164,8 @@ class PeopleImport(models.Model):
     recipients_unchanged = models.BigIntegerField(_("recipients unchanged"), default=0)
     bindings_added = models.BigIntegerField(_("bindings added"), default=0)
     epoch = models.IntegerField(default=0, editable=False)  # starts of the run; a runner of an older one writes no more
+    crashes = models.IntegerField(default=0, editable=False)  # runners that died on it one after another
+    reached_line = models.BigIntegerField(default=0, editable=False)  # where the next slice of this pass goes on
     applied_line = models.BigIntegerField(default=0, editable=False)  # everything up to here is committed and counted
     tags_added = models.BigIntegerField(_("tags added"), default=0)
     rejects_path = models.CharField(max_length=400, editable=False, blank=True)

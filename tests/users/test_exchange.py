@@ -5,7 +5,7 @@ from tablib import Dataset
 
 from apps.users import services
 from apps.users.admin.exchange import RecipientResource
-from apps.users.models import Recipient
+from apps.users.models import Recipient, Tag
 
 pytestmark = pytest.mark.django_db
 
@@ -26,3 +26,4 @@ def test_tags_are_edited_and_bad_rows_named() -> None:
     sheet = Dataset(["A1", "vip|新客"], headers=["user_id", "tags"])
     assert not RecipientResource().import_data(sheet).has_errors()
     assert Recipient.objects.get().tags == ["vip", "新客"]
+    assert set(Tag.objects.values_list("name", flat=True)) == {"vip", "新客"}

@@ -10,7 +10,7 @@ from import_export.widgets import Widget
 
 from apps.users.importing.rejects import harmless
 from apps.users.importing.rows import check_user_id, read_tags, without_quote
-from apps.users.models import Recipient
+from apps.users.models import Recipient, Tag
 
 
 class UserId(Widget):
@@ -48,6 +48,9 @@ class RecipientResource(resources.ModelResource):
 
     def get_queryset(self) -> QuerySet[Recipient]:
         return super().get_queryset().prefetch_related("bindings")
+
+    def after_save_instance(self, instance: Recipient, row: Any, **kwargs: Any) -> None:
+        Tag.objects.bulk_create([Tag(name=name) for name in instance.tags], ignore_conflicts=True)
 
     def dehydrate_attributes(self, recipient: Recipient) -> str:
         return "; ".join(f"{key}={value}" for key, value in sorted(recipient.attributes.items()))

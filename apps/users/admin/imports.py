@@ -139,4 +139,4 @@ def _page(order_id: int) -> str:
 
 
 def _label(name: str) -> str:
-    return str(PeopleImport._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+    return str(PeopleImport._meta.get_field(name).verbose_name)

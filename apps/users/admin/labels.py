@@ -32,7 +32,7 @@ class TagAdmin(ModelAdmin):
 
     @admin.display(description=_("people"), ordering=F("people"))
     def wearers(self, tag: Tag) -> int:
-        return tag.people  # type: ignore[attr-defined]
+        return tag.people
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tag | None = None) -> list[str]:
         return ["name"] if obj else []

@@ -20,9 +20,8 @@ DIFFERS = """(NOT r.tags @> s.tags::varchar[] OR NOT r.attributes @> s.attribute
 NEW_BINDINGS = f"""
     FROM {TABLE} s LEFT JOIN users_recipient r ON r.user_id = s.user_id
     CROSS JOIN LATERAL unnest(s.kinds, s.hashes, s.addresses, s.masked) AS b(kind, hash, address, masked)
-    LEFT JOIN users_binding held ON held.recipient_id = r.id AND held.address_kind = b.kind
-         AND held.address_hash = b.hash AND held.scope = 'everywhere' AND held.scope_id = 0
-    WHERE held.id IS NULL"""
+    WHERE (SELECT held.id FROM users_binding held WHERE held.recipient_id = r.id AND held.address_kind = b.kind
+             AND held.address_hash = b.hash AND held.scope = 'everywhere' AND held.scope_id = 0 LIMIT 1) IS NULL"""
 
 
 @dataclass(slots=True)
@@ -39,6 +38,22 @@ class Applied:
 def seen_table(import_id: int) -> str:
     """The table of the user ids that one import has met, with the line of the first row of each."""
     return f"users_peopleimport_seen_{import_id:d}"
+
+
+def make_seen(cursor: CursorWrapper, import_id: int) -> None:
+    """Makes the table anew. The row without an id tells it from one that a crash of the database has emptied."""
+    seen = seen_table(import_id)
+    cursor.execute(f"DROP TABLE IF EXISTS {seen}")
+    cursor.execute(f"CREATE UNLOGGED TABLE {seen} (user_id text PRIMARY KEY, line bigint NOT NULL)")
+    cursor.execute(f"INSERT INTO {seen} VALUES ('', 0)")
+
+
+def has_seen(cursor: CursorWrapper, import_id: int) -> bool:
+    """Whether the table stands and is whole."""
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [seen_table(import_id)])
+    return (
+        cursor.fetchone()[0] and _count(cursor, f"SELECT count(*) FROM {seen_table(import_id)} WHERE user_id=''") == 1
+    )
 
 
 def take_out_repeated(cursor: CursorWrapper, import_id: int) -> dict[int, int]:

@@ -1,17 +1,18 @@
-"""The import as a job that may die anywhere and be started again.
+"""The import as a job that works in slices, may die anywhere, and is started again.
 
 A start raises the row's epoch; every chunk is one transaction that writes people, counts and `applied_line` together
 and commits only while its epoch is still the newest. So a second runner, or a first one thought dead, changes nothing
-twice, and the counts of an interrupted import are exact. The file is read from its beginning each time: rows up to
-`applied_line` are only remembered (for repeated user ids) and refused again into the fresh file of refusals.
+twice, and the counts of an interrupted import are exact.
+
+When its slice of time is over the job gives the import back as WAITING and rings again; the next slice goes on behind
+`reached_line`. After a crash the file is read from its beginning: rows up to `applied_line` are then only remembered
+(for repeated user ids) and refused again into a fresh file of refusals.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -22,19 +23,19 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import F, Q
 
 from apps.users.importing import apply, columns, dialect, reader, rejects, staging
+from apps.users.importing.ahead import read_ahead
 from apps.users.models import Attribute, PeopleImport
-from ums_site.clock import database_now
+from ums_site import queues
+from ums_site.clock import boottime, database_now
 from ums_site.crypto import keyring
 
 log = structlog.get_logger(__name__)
 
 STALE = timedelta(seconds=30)
 KEEP_FILES = timedelta(days=7)
-STARTS = 5
-BEAT_SECONDS = 0.5
-CHUNKS_AHEAD = 1
+CRASHES = 5
 UNREADABLE = dialect._("the uploaded file cannot be read by this worker (%(fault)s)")
-GIVEN_UP = dialect._("given up after %(starts)s starts")
+GIVEN_UP = dialect._("given up: %(crashes)s runners died on it")
 State = PeopleImport.State
 
 
@@ -42,18 +43,24 @@ class Superseded(Exception):
     """Another runner has started the same import since; this one stops without a trace."""
 
 
-def run_due() -> int:
-    """Runs the imports that wait, and those whose runner went silent; how many were run. Forgets old files."""
-    ran = 0
+def run_due(seconds: float | None = None) -> int:
+    """Runs imports that wait, and those whose runner went silent, for so long (default: the slice of a job).
+
+    Returns how many were started. What is not over by then waits for the next call and has rung for it.
+    """
+    end = boottime() + (settings.UMS_TIMERS.slice if seconds is None else seconds)
+    started = 0
     while (import_id := _claimable()) is not None:
-        run(import_id)
-        ran += 1
+        run(import_id, end)
+        started += 1
+        if boottime() >= end:
+            break
     forget_old_files()
-    return ran
+    return started
 
 
-def run(import_id: int) -> PeopleImport:
-    """Runs one import to its end in this process and returns the finished row.
+def run(import_id: int, end: float | None = None) -> PeopleImport:
+    """Runs one import in this process, to its end or until `end` on the boot clock; returns the row as it stands then.
 
     A fault of the file, or of ours, ends it as FAILED with the reason; what was applied before stays. A lost database
     raises OperationalError and leaves it to the next start.
@@ -62,8 +69,10 @@ def run(import_id: int) -> PeopleImport:
     if order is None:
         return PeopleImport.objects.get(pk=import_id)
     try:
-        _import(order)
-        _finish(order, str(State.DONE))
+        if _import(order, end):
+            _finish(order, str(State.DONE))
+        else:
+            _give_back(order)
     except Superseded:
         log.warning("import_superseded", people_import=import_id)
     except dialect.BadFile as bad:
@@ -110,55 +119,67 @@ def _claimable() -> int | None:
     return PeopleImport.objects.filter(_due()).order_by("id").values_list("id", flat=True).first()
 
 
+@transaction.atomic
 def _start(import_id: int) -> PeopleImport | None:
     """Takes the import with a new epoch; None where somebody else has it or it is over."""
-    with transaction.atomic():
-        order = PeopleImport.objects.select_for_update(skip_locked=True).filter(_due(), pk=import_id).first()
-        if order is None:
-            return None
-        now = database_now()
-        if order.epoch >= STARTS:
-            order.state, order.finished_at = State.FAILED, now
-            order.error = rejects.in_words(GIVEN_UP, {"starts": STARTS})
-            order.save()
-            return None
+    order = PeopleImport.objects.select_for_update(skip_locked=True).filter(_due(), pk=import_id).first()
+    if order is None:
+        return None
+    if order.state == State.RUNNING:
+        order.crashes += 1
+        order.reached_line = 0
+    now = database_now()
+    given_up = order.crashes >= CRASHES
+    if given_up:
+        order.state, order.finished_at = State.FAILED, now
+        order.error = rejects.in_words(GIVEN_UP, {"crashes": order.crashes})
+    else:
         order.state, order.heartbeat_at = State.RUNNING, now
         order.started_at = order.started_at or now
         order.epoch += 1
-        order.rows_rejected = 0
-        order.save()
-    return order
+    order.save()
+    return None if given_up else order
 
 
-def _import(order: PeopleImport) -> None:
+def _import(order: PeopleImport, end: float | None) -> bool:
+    """One slice; True at the end of the file."""
     path = Path(order.path)
-    kind = dialect.detect(path)
-    order.rejects_path = str(imports_folder() / f"{order.pk}-rejects.csv")
-    _note(order, dialect=kind.as_json(), bytes_total=path.stat().st_size, rejects_path=order.rejects_path)
-    seen = apply.seen_table(order.pk)
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE IF EXISTS {seen}")
-        cursor.execute(f"CREATE UNLOGGED TABLE {seen} (user_id text PRIMARY KEY, line bigint NOT NULL)")
-    try:
-        with reader.opened(path, kind) as file, rejects.written(Path(order.rejects_path)) as refused:
-            header = columns.read_header(file.header, _declared())
-            refused.header(header.header)
-            with closing(_read_ahead(order, reader.chunks(file, header, keyring()))) as chunks:
-                _take_all(order, chunks, refused)
-    finally:
-        _drop(seen)
-    if not order.rows_rejected:
+    kind = dialect.Dialect(**order.dialect) if order.reached_line else dialect.detect(path)
+    with reader.opened(path, kind) as file:
+        header = columns.read_header(file.header, _declared())
+        anew = _prepare(order, kind, path.stat().st_size)
+        rows = reader.chunks(file, header, keyring(), order.reached_line)
+        with (
+            rejects.written(Path(order.rejects_path), header.header if anew else None) as refused,
+            closing(read_ahead(rows, lambda: _note(order))) as chunks,
+        ):
+            over = _take_all(order, chunks, refused, end)
+    if over and not order.rows_rejected:
         Path(order.rejects_path).unlink(missing_ok=True)
         _note(order, rejects_path="")
+    return over
 
 
-def _take_all(order: PeopleImport, chunks: Iterator[reader.Chunk], refused: rejects.Rejects) -> None:
-    rows = 0
+def _prepare(order: PeopleImport, kind: dialect.Dialect, size: int) -> bool:
+    """Makes ready for the first slice of a pass (True), or for the next one where all is still in place (False)."""
+    with connection.cursor() as cursor:
+        if order.reached_line and Path(order.rejects_path).exists() and apply.has_seen(cursor, order.pk):
+            return False
+        apply.make_seen(cursor, order.pk)
+    order.reached_line = order.rows_read = order.rows_rejected = 0
+    order.rejects_path = str(imports_folder() / f"{order.pk}-rejects.csv")
+    _note(order, dialect=kind.as_json(), bytes_total=size, rejects_path=order.rejects_path, reached_line=0)
+    return True
+
+
+def _take_all(order: PeopleImport, chunks: Iterator[reader.Chunk], refused: rejects.Rejects, end: float | None) -> bool:
     for chunk in chunks:
-        rows += len(chunk.cells)
-        repeated = _take(order, chunk, rows)
+        repeated = _take(order, chunk)
         for line in sorted(chunk.refused.keys() | repeated.keys()):
             refused.add(line, _why(chunk, repeated, line), chunk.cells[line])
+        if end is not None and boottime() >= end:
+            return False
+    return True
 
 
 def _why(chunk: reader.Chunk, repeated: dict[int, int], line: int) -> str:
@@ -168,20 +189,23 @@ def _why(chunk: reader.Chunk, repeated: dict[int, int], line: int) -> str:
     return rejects.in_words(reason.words, reason.params)
 
 
-def _take(order: PeopleImport, chunk: reader.Chunk, rows: int) -> dict[int, int]:
+def _take(order: PeopleImport, chunk: reader.Chunk) -> dict[int, int]:
     """One chunk in one transaction; the lines whose user id came before, each with the line of the first."""
     with transaction.atomic(), connection.cursor() as cursor:
         staging.fill(cursor, chunk.rows, keyring())
         repeated = apply.take_out_repeated(cursor, order.pk)
         apply.drop_applied(cursor, order.applied_line)
         done = apply.measure(cursor) if order.dry_run else apply.apply(cursor)
+        order.rows_read += len(chunk.cells)
         order.rows_rejected += len(chunk.refused) + len(repeated)
+        order.applied_line = max(order.applied_line, chunk.last_line)
         _note(
             order,
-            rows_read=rows,
+            rows_read=order.rows_read,
             rows_rejected=order.rows_rejected,
             bytes_read=chunk.bytes_read,
-            applied_line=max(order.applied_line, chunk.last_line),
+            reached_line=chunk.last_line,
+            applied_line=order.applied_line,
             recipients_added=F("recipients_added") + done.added,
             recipients_changed=F("recipients_changed") + done.changed,
             recipients_unchanged=F("recipients_unchanged") + done.unchanged,
@@ -191,50 +215,6 @@ def _take(order: PeopleImport, chunk: reader.Chunk, rows: int) -> dict[int, int]
     return repeated
 
 
-def _read_ahead(order: PeopleImport, chunks: Iterator[reader.Chunk]) -> Generator[reader.Chunk, None, None]:
-    """The same chunks, read by a thread while the database works on the one before; beats while it waits."""
-    ready: queue.Queue[reader.Chunk | BaseException | None] = queue.Queue(CHUNKS_AHEAD)
-    stop = threading.Event()
-
-    def hand_over(item: reader.Chunk | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                return ready.put(item, timeout=BEAT_SECONDS)
-            except queue.Full:
-                continue
-
-    def read() -> None:
-        try:
-            for chunk in chunks:
-                hand_over(chunk)
-                if stop.is_set():
-                    return
-            hand_over(None)
-        except BaseException as fault:  # raised again by the thread that waits for the chunks
-            hand_over(fault)
-
-    thread = threading.Thread(target=read, name=f"people-import-{order.pk}", daemon=True)
-    thread.start()
-    try:
-        while (item := _waited_for(order, ready)) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
-
-
-def _waited_for(
-    order: PeopleImport, ready: queue.Queue[reader.Chunk | BaseException | None]
-) -> reader.Chunk | BaseException | None:
-    while True:
-        try:
-            return ready.get(timeout=BEAT_SECONDS)
-        except queue.Empty:
-            _note(order)
-
-
 def _note(order: PeopleImport, **facts: object) -> None:
     """Writes progress and a heartbeat while this start is the newest. Raises Superseded."""
     mine = PeopleImport.objects.filter(pk=order.pk, epoch=order.epoch, state=State.RUNNING)
@@ -242,12 +222,20 @@ def _note(order: PeopleImport, **facts: object) -> None:
         raise Superseded
 
 
+def _give_back(order: PeopleImport) -> None:
+    _note(order, state=State.WAITING, crashes=0)
+    queues.ring("work")
+
+
 def _finish(order: PeopleImport, state: str, error: str = "") -> None:
     now = database_now()
     mine = PeopleImport.objects.filter(pk=order.pk, epoch=order.epoch, state=State.RUNNING)
-    if mine.update(state=state, error=error[:400], finished_at=now, heartbeat_at=now) and not order.dry_run:
+    if not mine.update(state=state, error=error[:400], finished_at=now, heartbeat_at=now):
+        return
+    _drop(apply.seen_table(order.pk))
+    if not order.dry_run:
         Path(order.path).unlink(missing_ok=True)
-        mine.model.objects.filter(pk=order.pk).update(path="")
+        PeopleImport.objects.filter(pk=order.pk).update(path="")
 
 
 def _declared() -> list[columns.DeclaredAttribute]:

@@ -64,11 +64,13 @@ def _numbered(reader: Iterator[list[str]], skipped: int) -> Iterator[tuple[int, 
         yield line, cells
 
 
-def chunks(file: OpenFile, columns: Columns, ring: Keyring, size: int = CHUNK_ROWS) -> Iterator[Chunk]:
-    """All rows in order; blank lines are left out. Raises BadFile."""
+def chunks(
+    file: OpenFile, columns: Columns, ring: Keyring, after_line: int = 0, size: int = CHUNK_ROWS
+) -> Iterator[Chunk]:
+    """The rows behind a line in order; blank lines are left out. Raises BadFile."""
     chunk = Chunk()
     for line, cells in file.rows:
-        if not any(cells):
+        if line <= after_line or not any(cells):
             continue
         chunk.cells[line] = cells
         try:

@@ -43,8 +43,15 @@ class Rejects:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Rejects]:
-    """A fresh file at `path`, readable by its owner only; UTF-8 with the mark that spreadsheets look for."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8-sig", newline="") as out:
-        yield Rejects(out)
+def written(path: Path, header: Sequence[str] | None) -> Iterator[Rejects]:
+    """A file at `path`, readable by its owner only; UTF-8 with the mark that spreadsheets look for.
+
+    With the columns of the import the file is made anew; with None the one that is there is continued.
+    """
+    anew = header is not None
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if anew else os.O_APPEND), 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8-sig" if anew else "utf-8", newline="") as out:
+        rejects = Rejects(out)
+        if header is not None:
+            rejects.header(header)
+        yield rejects

@@ -38,7 +38,7 @@ class Command(BaseCommand):
             "rows_read", "rows_rejected", "recipients_added", "recipients_changed", "recipients_unchanged",
             "bindings_added", "tags_added",
         ):  # fmt: skip
-            label = str(PeopleImport._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+            label = str(PeopleImport._meta.get_field(name).verbose_name)
             self.stdout.write(f"{label}: {getattr(order, name)}")
         if order.rejects_path:
             self.stdout.write(f"{order.rejects_path}")
