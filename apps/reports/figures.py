@@ -1,0 +1,287 @@
+"""Figures of a campaign: every target accounted for, in distinct people, by the definitions of docs (T, I, X, V, S …).
+
+Two statements whatever the size: one groups the campaign's messages by what became of each of their slots (a slot is a
+step and an account of the frozen plan, written as one bit), one adds up pieces and money. What the groups mean is
+decided in `standing.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypedDict
+
+from django.db import connection
+
+from apps.campaigns.models import Campaign
+from apps.campaigns.policy import load
+from apps.channels.models import ChannelAccount
+from apps.reports.standing import Group, Slot, Standing, channel_standing, route, standing
+from ums_site.clock import database_now
+from ums_site.ids import SHIFT
+
+COUNTED = (
+    "targets",
+    "valid",
+    "accepted",
+    "read",
+    "reissued",
+    "rescued",
+    "delivered_on_several",
+    *(str(one) for one in Standing if one is not Standing.UNEXPLAINED),
+)
+STRAY = Slot(bit=1 << 40, step=0, account_id=0, account="?", kind="?", measurable=False)
+
+
+class ChannelFigures(TypedDict):
+    """People of one account, and what their deliveries cost. `measurable`: a delivered receipt can come back."""
+
+    tried: int
+    accepted: int
+    delivered: int
+    undelivered: int
+    unknown: int
+    in_window: int
+    pieces: int
+    cost: Decimal
+    measurable: bool
+
+
+class RouteFigures(TypedDict):
+    people: int
+    delivered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Counts are distinct people of one campaign; money is in `currency`, empty where accounts bill in several (then
+    `cost` is None). Baseline and `saved` are None until the baseline was measured.
+
+    `reissued`: sent to at the second step of the policy or later. `rescued`: first delivered there.
+    `in_progress` counts whoever nothing was accepted for and who is not final; `in_window` is a part of `accepted`.
+    """
+
+    targets: int
+    invalid: int
+    blocked: int
+    valid: int
+    accepted: int
+    refused: int
+    in_progress: int
+    recalled: int
+    delivered: int
+    undelivered: int
+    unknown: int
+    in_window: int
+    read: int
+    reissued: int
+    rescued: int
+    delivered_on_several: int
+    pieces: int
+    cost: Decimal | None
+    currency: str
+    as_of: datetime
+    invalid_reasons: dict[str, int] = field(default_factory=dict)
+    blocked_reasons: dict[str, int] = field(default_factory=dict)
+    by_channel: dict[str, ChannelFigures] = field(default_factory=dict)
+    by_route: dict[str, RouteFigures] = field(default_factory=dict)
+    baseline_cost: Decimal | None = None
+    baseline_reach: int | None = None
+    baseline_pieces: int | None = None
+    saved: Decimal | None = None
+
+    def identities(self) -> dict[str, bool]:
+        """What must always be true of the counts above, each under its formula."""
+        return {
+            "T = I + X + V": self.targets == self.invalid + self.blocked + self.valid,
+            "V = S + SF + P + R": self.valid == self.accepted + self.refused + self.in_progress + self.recalled,
+            "S = D + DF + U + in window": self.accepted
+            == self.delivered + self.undelivered + self.unknown + self.in_window,
+            "I = sum of its reasons": self.invalid == sum(self.invalid_reasons.values()),
+            "X = sum of its reasons": self.blocked == sum(self.blocked_reasons.values()),
+            "D = delivered over all routes": self.delivered == sum(one["delivered"] for one in self.by_route.values()),
+        }
+
+    @property
+    def identities_hold(self) -> bool:
+        return all(self.identities().values())
+
+    @property
+    def window_open(self) -> bool:
+        """Whether a receipt or a result may still change these figures."""
+        return bool(self.in_window or self.in_progress)
+
+
+GROUPS = """
+WITH slot (step, account_id, bit) AS (SELECT * FROM unnest(%(steps)s::smallint[], %(accounts)s::bigint[], %(bits)s::bigint[])),
+person AS (
+    SELECT d.message_id,
+        coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.attempts > 0), 0) AS tried,
+        coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state IN ('DELIVERED', 'READ')), 0) AS delivered,
+        coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state = 'UNDELIVERED'), 0) AS undelivered,
+        coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state IN ('CLOSED', 'UNKNOWN_FINAL')), 0) AS unknown,
+        coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state = 'ACCEPTED'), 0) AS waiting,
+        coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state = 'UNKNOWN'), 0) AS unsure,
+        coalesce(bool_or(d.state = 'READ'), false) AS was_read,
+        coalesce(min(coalesce(d.receipt_at, d.accepted_at, d.first_intent_at, '-infinity'))
+                     FILTER (WHERE d.step > 0 AND d.state IN ('DELIVERED', 'READ')), 'infinity')
+        < coalesce(min(coalesce(d.receipt_at, d.accepted_at, d.first_intent_at, '-infinity'))
+                     FILTER (WHERE d.step = 0 AND d.state IN ('DELIVERED', 'READ')), 'infinity') AS later_first
+    FROM campaigns_delivery d LEFT JOIN slot s ON s.step = d.step AND s.account_id = d.account_id
+    WHERE d.campaign_id = %(campaign)s AND d.id >= %(first)s
+    GROUP BY d.message_id
+)
+SELECT m.state, CASE WHEN m.state IN ('INVALID', 'BLOCKED') THEN m.reason ELSE '' END AS reason,
+    coalesce(p.tried, 0), coalesce(p.delivered, 0), coalesce(p.undelivered, 0), coalesce(p.unknown, 0),
+    coalesce(p.waiting, 0), coalesce(p.unsure, 0), coalesce(p.was_read, false), coalesce(p.later_first, false),
+    count(*)
+FROM campaigns_message m LEFT JOIN person p ON p.message_id = m.id
+WHERE m.campaign_id = %(campaign)s AND m.id >= %(first)s
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+"""
+MONEY = """
+SELECT account_id, sum(pieces), coalesce(sum(cost), 0) FROM campaigns_delivery
+WHERE campaign_id = %s AND id >= %s GROUP BY account_id
+"""
+
+
+def campaign_figures(campaign_id: int) -> Figures:
+    """The figures as of now. Raises Campaign.DoesNotExist."""
+    campaign = Campaign.objects.only("id", "plan", "figures").get(pk=campaign_id)
+    accounts = {one.pk: one for one in ChannelAccount.objects.filter(pk__in=load(campaign.plan).account_ids())}
+    slots = _slots(campaign)
+    as_of = database_now()
+    groups = _groups(campaign_id, slots)
+    money = _money(campaign_id)
+    by_channel = _by_channel(groups, slots, {one: money.get(one, (0, Decimal(0))) for one in accounts})
+    currencies = {one.currency for one in accounts.values()}
+    currency = currencies.pop() if len(currencies) == 1 else ""
+    cost = sum((cost for _pieces, cost in money.values()), Decimal(0)) if currency else None
+    return Figures(
+        **_counts(groups, slots),
+        pieces=sum(pieces for pieces, _cost in money.values()),
+        cost=cost,
+        currency=currency,
+        as_of=as_of,
+        invalid_reasons=_reasons(groups, Standing.INVALID),
+        blocked_reasons=_reasons(groups, Standing.BLOCKED),
+        by_channel=by_channel,
+        by_route=_by_route(groups, slots),
+        **_baseline(campaign.figures, cost),
+    )
+
+
+def first_row_id(campaign_id: int) -> int:
+    """No row of a campaign has a smaller id: it bounds the partitions to look into."""
+    return campaign_id >> SHIFT << SHIFT
+
+
+def _slots(campaign: Campaign) -> list[Slot]:
+    """One slot for each step and account, in the order of the plan."""
+    found: dict[tuple[int, int], Slot] = {}
+    for step in load(campaign.plan).steps:
+        for one in step.channels:
+            place = (step.number, one.account_id)
+            bit = 1 << len(found)
+            found.setdefault(place, Slot(bit, step.number, one.account_id, one.account, one.kind, one.measurable))
+    return list(found.values())
+
+
+def _groups(campaign_id: int, slots: Sequence[Slot]) -> list[Group]:
+    values = {
+        "campaign": campaign_id,
+        "first": first_row_id(campaign_id),
+        "steps": [slot.step for slot in slots],
+        "accounts": [slot.account_id for slot in slots],
+        "bits": [slot.bit for slot in slots],
+        "stray": STRAY.bit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(GROUPS, values)
+        return [Group(*row) for row in cursor.fetchall()]
+
+
+def _money(campaign_id: int) -> dict[int, tuple[int, Decimal]]:
+    """Account id -> billed pieces, and what they cost at the price of their time."""
+    with connection.cursor() as cursor:
+        cursor.execute(MONEY, [campaign_id, first_row_id(campaign_id)])
+        return {account: (int(pieces), cost) for account, pieces, cost in cursor.fetchall()}
+
+
+def _counts(groups: Iterable[Group], slots: Sequence[Slot]) -> dict[str, Any]:
+    later = sum(slot.bit for slot in slots if slot.step > 0)
+    people = Counter(dict.fromkeys(COUNTED, 0))
+    for group in groups:
+        stands = standing(group)
+        people["targets"] += group.people
+        people["valid"] += group.people * (stands not in (Standing.INVALID, Standing.BLOCKED))
+        people["accepted"] += group.people * bool(group.accepted)
+        people[stands] += group.people
+        people["read"] += group.people * group.was_read
+        people["reissued"] += group.people * bool(group.tried & later)
+        people["rescued"] += group.people * group.later_first
+        people["delivered_on_several"] += group.people * (group.delivered.bit_count() > 1)
+    return {name: people[name] for name in COUNTED}
+
+
+def _reasons(groups: Iterable[Group], wanted: Standing) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for group in groups:
+        if standing(group) is wanted:
+            found[group.reason] += group.people
+    return dict(found.most_common())
+
+
+def _by_channel(
+    groups: Sequence[Group], slots: Sequence[Slot], money: Mapping[int, tuple[int, Decimal]]
+) -> dict[str, ChannelFigures]:
+    found: dict[str, ChannelFigures] = {}
+    for account_id, account in {slot.account_id: slot.account for slot in slots}.items():
+        mine = [slot for slot in slots if slot.account_id == account_id]
+        bits = sum(slot.bit for slot in mine)
+        people: Counter[str] = Counter()
+        for group in groups:
+            people["tried"] += group.people * bool(group.tried & bits)
+            people["accepted"] += group.people * bool(group.accepted & bits)
+            people[channel_standing(group, bits)] += group.people
+        pieces, cost = money.get(account_id, (0, Decimal(0)))
+        found[account] = ChannelFigures(
+            tried=people["tried"],
+            accepted=people["accepted"],
+            delivered=people[Standing.DELIVERED],
+            undelivered=people[Standing.UNDELIVERED],
+            unknown=people[Standing.UNKNOWN],
+            in_window=people[Standing.IN_WINDOW],
+            pieces=pieces,
+            cost=cost,
+            measurable=any(slot.measurable for slot in mine),
+        )
+    return found
+
+
+def _by_route(groups: Iterable[Group], slots: Sequence[Slot]) -> dict[str, RouteFigures]:
+    people: Counter[str] = Counter()
+    delivered: Counter[str] = Counter()
+    for group in groups:
+        if group.tried or group.delivered:
+            name = route(group.tried | group.delivered, [*slots, STRAY])
+            people[name] += group.people
+            delivered[name] += group.people * bool(group.delivered)
+    return {name: RouteFigures(people=count, delivered=delivered[name]) for name, count in people.most_common()}
+
+
+def _baseline(stored: Mapping[str, Any] | None, cost: Decimal | None) -> dict[str, Any]:
+    """The measured baseline, where `finish_figures` stored one."""
+    held = (stored or {}).get("baseline")
+    if not held:
+        return {}
+    baseline_cost = Decimal(held["cost"])
+    return {
+        "baseline_cost": baseline_cost,
+        "baseline_reach": held["people"],
+        "baseline_pieces": held["pieces"],
+        "saved": None if cost is None else baseline_cost - cost,
+    }
