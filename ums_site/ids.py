@@ -15,8 +15,8 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 SQL_CREATE = f"""
 CREATE SEQUENCE ums_id_sequence AS bigint CYCLE;
 CREATE FUNCTION ums_id() RETURNS bigint LANGUAGE sql VOLATILE PARALLEL UNSAFE AS $$
-  SELECT ((extract(epoch FROM clock_timestamp()) * 1000)::bigint - {int(EPOCH.timestamp() * 1000)}) << {SHIFT}
-         | coalesce(nullif(current_setting('ums.cell', true), ''), '0')::bigint << 14
+  SELECT (((extract(epoch FROM clock_timestamp()) * 1000)::bigint - {int(EPOCH.timestamp() * 1000)}) << {SHIFT})
+         | (coalesce(nullif(current_setting('ums.cell', true), ''), '0')::bigint << 14)
          | (nextval('ums_id_sequence') & 16383)
 $$;
 """

@@ -58,7 +58,12 @@ def backoff(attempts: int, jitter: float, at_least: timedelta | None = None) -> 
 
 
 def after(
-    outcome: Outcome, history: History, capabilities: Capabilities, message_class: MessageClass, now: datetime, t_http: timedelta
+    outcome: Outcome,
+    history: History,
+    capabilities: Capabilities,
+    message_class: MessageClass,
+    now: datetime,
+    t_http: timedelta,
 ) -> After:
     """Where a delivery goes after `outcome`, by class, capability and history."""
     match outcome:
@@ -88,7 +93,12 @@ def _again(reason: str, history: History, now: datetime, at_least: timedelta | N
 
 
 def _after_unknown(
-    code: str, history: History, capabilities: Capabilities, message_class: MessageClass, now: datetime, t_http: timedelta
+    code: str,
+    history: History,
+    capabilities: Capabilities,
+    message_class: MessageClass,
+    now: datetime,
+    t_http: timedelta,
 ) -> After:
     if key_still_counts(capabilities, history.first_intent_at, now, t_http) and history.attempts < MOST_ATTEMPTS:
         until = now + backoff(history.attempts, history.jitter)
@@ -108,7 +118,12 @@ def key_still_counts(capabilities: Capabilities, first_intent_at: datetime, at: 
 
 
 def after_crash(
-    history: History, crashes: int, capabilities: Capabilities, message_class: MessageClass, now: datetime, t_http: timedelta
+    history: History,
+    crashes: int,
+    capabilities: Capabilities,
+    message_class: MessageClass,
+    now: datetime,
+    t_http: timedelta,
 ) -> After:
     """Where a delivery goes whose worker died between intent and result: ambiguous, poison at the third time."""
     decided = _after_unknown("worker_lost", history, capabilities, message_class, now, t_http)

@@ -73,8 +73,11 @@ class Campaign(models.Model):
         verbose_name_plural = _("campaigns")
         permissions = [("send_campaign", _("Can send a campaign"))]
         indexes = [
-            models.Index(fields=["lane", "state"], name="campaign_open",
-                         condition=~models.Q(state__in=["FINISHED", "CANCELLED", "REJECTED"])),
+            models.Index(
+                fields=["lane", "state"],
+                name="campaign_open",
+                condition=~models.Q(state__in=["FINISHED", "CANCELLED", "REJECTED"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -143,11 +146,13 @@ class Batch(models.Model):
         verbose_name = _("batch")
         verbose_name_plural = _("batches")
         indexes = [
-            models.Index(fields=["lane", "priority", "not_before", "id"], name="batch_ready",
-                         condition=models.Q(state="READY")),
+            models.Index(
+                fields=["lane", "priority", "not_before", "id"], name="batch_ready", condition=models.Q(state="READY")
+            ),
             models.Index(fields=["lease_until"], name="batch_leased", condition=models.Q(state="LEASED")),
-            models.Index(fields=["lane", "follow_up_at"], name="batch_follow_up",
-                         condition=models.Q(follow_up_at__isnull=False)),
+            models.Index(
+                fields=["lane", "follow_up_at"], name="batch_follow_up", condition=models.Q(follow_up_at__isnull=False)
+            ),
             models.Index(fields=["poll_at"], name="batch_poll", condition=models.Q(poll_at__isnull=False)),
             models.Index(fields=["suspect_at"], name="batch_suspect", condition=models.Q(suspect_at__isnull=False)),
             models.Index(fields=["campaign", "step"], name="batch_campaign"),
@@ -249,5 +254,7 @@ class ReceiptInbox(models.Model):
         verbose_name = _("receipt in")
         verbose_name_plural = _("receipts in")
         indexes = [
-            models.Index(fields=["next_try_at", "id"], name="inbox_due", condition=models.Q(state__in=["NEW", "UNMATCHED"]))
+            models.Index(
+                fields=["next_try_at", "id"], name="inbox_due", condition=models.Q(state__in=["NEW", "UNMATCHED"])
+            )
         ]

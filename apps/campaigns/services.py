@@ -259,7 +259,9 @@ def accept_messages(
         cursor.execute(INSERT_GIVEN, [campaign.pk, ids, *[list(column) for column in zip(*rows, strict=True)]])
         payloads = [(one, item.variables) for one, item in zip(ids, items, strict=True) if item.variables]
         if payloads:
-            sealed = [keyring().seal(json.dumps(dict(values), ensure_ascii=False), PAYLOAD_PLACE) for _id, values in payloads]
+            sealed = [
+                keyring().seal(json.dumps(dict(values), ensure_ascii=False), PAYLOAD_PLACE) for _id, values in payloads
+            ]
             cursor.execute(
                 "INSERT INTO campaigns_messagepayload (message_id, sealed) SELECT * FROM unnest(%s::bigint[], %s::bytea[])",
                 [[one for one, _values in payloads], sealed],

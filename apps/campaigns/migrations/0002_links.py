@@ -6,61 +6,88 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('campaigns', '0001_initial'),
-        ('templates', '0001_initial'),
+        ("campaigns", "0001_initial"),
+        ("templates", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='campaign',
-            name='created_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL, verbose_name='created by'),
+            model_name="campaign",
+            name="created_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                to=settings.AUTH_USER_MODEL,
+                verbose_name="created by",
+            ),
         ),
         migrations.AddField(
-            model_name='campaign',
-            name='template_version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='templates.templateversion', verbose_name='template version'),
+            model_name="campaign",
+            name="template_version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                to="templates.templateversion",
+                verbose_name="template version",
+            ),
         ),
         migrations.AddField(
-            model_name='batch',
-            name='campaign',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='campaigns.campaign'),
+            model_name="batch",
+            name="campaign",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="campaigns.campaign"
+            ),
         ),
         migrations.AddIndex(
-            model_name='receiptinbox',
-            index=models.Index(condition=models.Q(('state__in', ['NEW', 'UNMATCHED'])), fields=['next_try_at', 'id'], name='inbox_due'),
+            model_name="receiptinbox",
+            index=models.Index(
+                condition=models.Q(("state__in", ["NEW", "UNMATCHED"])), fields=["next_try_at", "id"], name="inbox_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='campaign',
-            index=models.Index(condition=models.Q(('state__in', ['FINISHED', 'CANCELLED', 'REJECTED']), _negated=True), fields=['lane', 'state'], name='campaign_open'),
+            model_name="campaign",
+            index=models.Index(
+                condition=models.Q(("state__in", ["FINISHED", "CANCELLED", "REJECTED"]), _negated=True),
+                fields=["lane", "state"],
+                name="campaign_open",
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('state', 'READY')), fields=['lane', 'priority', 'not_before', 'id'], name='batch_ready'),
+            model_name="batch",
+            index=models.Index(
+                condition=models.Q(("state", "READY")),
+                fields=["lane", "priority", "not_before", "id"],
+                name="batch_ready",
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('state', 'LEASED')), fields=['lease_until'], name='batch_leased'),
+            model_name="batch",
+            index=models.Index(condition=models.Q(("state", "LEASED")), fields=["lease_until"], name="batch_leased"),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('follow_up_at__isnull', False)), fields=['lane', 'follow_up_at'], name='batch_follow_up'),
+            model_name="batch",
+            index=models.Index(
+                condition=models.Q(("follow_up_at__isnull", False)),
+                fields=["lane", "follow_up_at"],
+                name="batch_follow_up",
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('poll_at__isnull', False)), fields=['poll_at'], name='batch_poll'),
+            model_name="batch",
+            index=models.Index(condition=models.Q(("poll_at__isnull", False)), fields=["poll_at"], name="batch_poll"),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('suspect_at__isnull', False)), fields=['suspect_at'], name='batch_suspect'),
+            model_name="batch",
+            index=models.Index(
+                condition=models.Q(("suspect_at__isnull", False)), fields=["suspect_at"], name="batch_suspect"
+            ),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(fields=['campaign', 'step'], name='batch_campaign'),
+            model_name="batch",
+            index=models.Index(fields=["campaign", "step"], name="batch_campaign"),
         ),
     ]

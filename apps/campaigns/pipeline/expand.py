@@ -69,9 +69,7 @@ def _expand_filter(campaign: Campaign) -> None:
         )
         targets = cursor.rowcount
     emit_deliveries(campaign)
-    Campaign.objects.filter(pk=campaign.pk).update(
-        expand_cursor=last, planned_count=campaign.planned_count + targets
-    )
+    Campaign.objects.filter(pk=campaign.pk).update(expand_cursor=last, planned_count=campaign.planned_count + targets)
 
 
 FILL_FROM_AUDIENCE = """

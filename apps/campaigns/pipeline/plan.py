@@ -181,9 +181,7 @@ def fill_from_messages(campaign: Campaign, wanted: dict[int, int]) -> None:
             first_step=first_step(plan, "wanted_step"), slots=f"ARRAY[{slots}]::bigint[]", blocked=blocked, joins=joins
         )
         kinds = [one.address_kind for one in plan.channels()]
-        cursor.execute(
-            sql, [*kinds, ids, [wanted[one] for one in ids], ids[0], ids[-1], *blocked_values, *values]
-        )
+        cursor.execute(sql, [*kinds, ids, [wanted[one] for one in ids], ids[0], ids[-1], *blocked_values, *values])
 
 
 def plan_steps(campaign: Campaign, wanted: dict[int, int]) -> set[int]:

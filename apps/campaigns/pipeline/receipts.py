@@ -27,7 +27,13 @@ from ums_site.ids import from_base36
 INBOX_PLACE = b"campaigns_receiptinbox.sealed:"
 AT_ONCE = 20  # bodies a merge takes, each of up to some hundreds of events
 KEEP_TRYING = timedelta(hours=72)
-STATE_OF = {"accepted": "ACCEPTED", "delivered": "DELIVERED", "failed": "UNDELIVERED", "read": "READ", "clicked": "READ"}
+STATE_OF = {
+    "accepted": "ACCEPTED",
+    "delivered": "DELIVERED",
+    "failed": "UNDELIVERED",
+    "read": "READ",
+    "clicked": "READ",
+}
 
 
 def store(*, account: ChannelAccount, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> int:
@@ -134,7 +140,9 @@ def merge_events(account: ChannelAccount, events: Sequence[ReceiptEvent], now: d
     Call inside a transaction. Repeating it changes nothing.
     """
     found = _find(account, events)
-    matched = [(event, delivery_id) for event, delivery_id in zip(events, found, strict=True) if delivery_id is not None]
+    matched = [
+        (event, delivery_id) for event, delivery_id in zip(events, found, strict=True) if delivery_id is not None
+    ]
     if matched:
         ids = [delivery_id for _event, delivery_id in matched]
         values = {

@@ -90,7 +90,12 @@ def _write(epoch: int, price: Decimal, results: Sequence[Result]) -> None:
 def _accepted_values(epoch: int, price: Decimal, results: Sequence[Result]) -> list[Any]:
     ids = [one.delivery_id for one in results]
     low, high = min(ids), max(ids)
-    columns = [ids, [one.number for one in results], [one.provider_id for one in results], [one.pieces for one in results]]
+    columns = [
+        ids,
+        [one.number for one in results],
+        [one.provider_id for one in results],
+        [one.pieces for one in results],
+    ]
     return [*columns, price, epoch, low, high, epoch, low, high]
 
 

@@ -74,7 +74,9 @@ WHERE message_id = ANY(%s::bigint[]) AND id > %s AND id < %s
 
 def _facts(campaign: Campaign, ids: Sequence[int], now: datetime) -> Facts:
     """The deliveries of each message; a delivery is younger than its message, which bounds the partitions read."""
-    windows = dict(ChannelAccount.objects.filter(pk__in=loaded_plan(campaign).account_ids()).values_list("pk", "receipt_window"))
+    windows = dict(
+        ChannelAccount.objects.filter(pk__in=loaded_plan(campaign).account_ids()).values_list("pk", "receipt_window")
+    )
     channels = {(step.number, one.account_id): one for step in loaded_plan(campaign).steps for one in step.channels}
     facts: Facts = {one: [] for one in ids}
     with connection.cursor() as cursor:
@@ -219,7 +221,9 @@ def _close_unknown(batch: Batch, now: datetime) -> bool:
     return any(state == "HELD" for _id, state, _reason, _stamp in decided)
 
 
-def _unknown_over(campaign: Campaign, capabilities: Any, row: Sequence[Any], now: datetime) -> tuple[int, str, str, bool]:
+def _unknown_over(
+    campaign: Campaign, capabilities: Any, row: Sequence[Any], now: datetime
+) -> tuple[int, str, str, bool]:
     delivery_id, burnt, first_intent_at = row
     history = History(burnt, first_intent_at or now, campaign.expires_at, 0.0)
     decided = after_unknown_window(capabilities, MessageClass(campaign.message_class), history, now)
@@ -247,5 +251,3 @@ def _now() -> datetime:
         cursor.execute("SELECT now()")
         moment: datetime = cursor.fetchone()[0]
     return moment
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -11,12 +12,13 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from apps.campaigns.pipeline.reap import tick
-from apps.partners.idempotency import forget_old_keys
+from apps.partners.models import IdempotencyKey
 from ums_site import partitions
 from ums_site.clock import boottime, database_now
 
 log = structlog.get_logger(__name__)
 PARTITIONS_EVERY = 600.0
+KEYS_KEPT = timedelta(days=7)
 
 
 class Command(BaseCommand):
@@ -52,5 +54,6 @@ class Command(BaseCommand):
 
 
 def _housekeeping() -> None:
-    partitions.ensure(database_now().date())
-    forget_old_keys()
+    now = database_now()
+    partitions.ensure(now.date())
+    IdempotencyKey.objects.filter(created_at__lt=now - KEYS_KEPT).delete()

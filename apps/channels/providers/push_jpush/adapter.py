@@ -92,7 +92,7 @@ class PushJPush(Adapter):
         ContentField("extras", "Extra values for the app", required=False, mapping=True),
     )
     capabilities = Capabilities(
-        address_kind="registration_id",
+        address_kind="jpush",
         recipients_per_call=MAX_DEVICES,
         idempotency=Idempotency.KEYED,
         idempotency_window=timedelta(days=1),
