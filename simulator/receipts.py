@@ -119,14 +119,26 @@ class ReceiptSender:
                 await asyncio.sleep(TICK_SECONDS)
 
     def send_due(self, now: float) -> int:
-        """Post everything that is due at ``now``; return how many posts were started."""
+        """Post what is due, reports gathered for a while; return how many posts were started."""
+        if now - self._last_post < GATHER_SECONDS and len(self._reports) < REPORTS_PER_POST:
+            return self._send_parcels(now)
+        self._last_post = now
+        return self._send_reports(now) + self._send_parcels(now)
+
+    def send_all(self) -> int:
+        """Post everything that waits, due or not; return how many posts were started."""
+        return self._send_reports(float("inf")) + self._send_parcels(float("inf"))
+
+    def _send_reports(self, until: float) -> int:
         started = 0
-        if now - self._last_post >= GATHER_SECONDS or len(self._reports) >= REPORTS_PER_POST:
-            while batch := self._due_reports(now):
-                self._last_post = now
-                self._start(Parcel("sms", json.dumps(batch, ensure_ascii=False).encode(), len(batch)))
-                started += 1
-        while self._parcels and self._parcels[0][0] <= now:
+        while batch := self._due_reports(until):
+            self._start(Parcel("sms", json.dumps(batch, ensure_ascii=False).encode(), len(batch)))
+            started += 1
+        return started
+
+    def _send_parcels(self, until: float) -> int:
+        started = 0
+        while self._parcels and self._parcels[0][0] <= until:
             self._start(heapq.heappop(self._parcels)[2])
             started += 1
         return started

@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import http.client
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 ALIYUN_KEY, ALIYUN_SECRET = "LTAI5tTestKey0000001", "TestSecret0000000000000000000001"
 JPUSH_KEY, JPUSH_SECRET = "a1b2c3d4e5f6a1b2c3d4e5f6", "0123456789abcdef01234567"
 DEADLINE_SECONDS = 15.0
+NOTICE = {"SignName": "优选银行", "TemplateCode": "SMS_100000002", "TemplateParam": '{"name":"杜萍","balance":"12.50"}'}
 
 
 class Reply(NamedTuple):
@@ -98,19 +98,27 @@ class Simulator:
     def aliyun(
         self, action: str, parameters: dict[str, str], form: dict[str, str] | None = None, **changes: str
     ) -> Reply:
-        """Send one V3-signed request; changes replace header values before signing."""
+        """Send one V3-signed request; changes replace header values before signing, or key and secret."""
+        return self.call(*self._signed(action, parameters, form, changes))
+
+    def aliyun_request(self, action: str, phones: str) -> tuple[str, str, bytes, dict[str, str]]:
+        """Return a signed request, to be sent by hand: method, target, body, headers."""
+        return self._signed(action, {"PhoneNumbers": phones, **NOTICE}, None, {})
+
+    def _signed(
+        self, action: str, parameters: dict[str, str], form: dict[str, str] | None, changes: dict[str, str]
+    ) -> tuple[str, str, bytes, dict[str, str]]:
         secret, key = changes.pop("secret", ALIYUN_SECRET), changes.pop("key", ALIYUN_KEY)
         body = urlencode(form, quote_via=quote).encode() if form else b""
         headers = v3_headers(urlsplit(self.http).netloc, action, body)
         headers |= {name.replace("_", "-"): value for name, value in changes.items()}
         query = "&".join(f"{encode(name)}={encode(value)}" for name, value in sorted(parameters.items()))
         headers["Authorization"] = v3_authorization(key, secret, "POST", query, headers, body)
-        return self.call("POST", f"/?{query}", body, headers)
+        return "POST", f"/?{query}", body, headers
 
     def send_sms(self, phones: str = "13800138000", out_id: str = "d-1", **changes: str) -> Reply:
         """Send a notice to one or more numbers."""
-        parameters = {"PhoneNumbers": phones, "SignName": "优选银行", "TemplateCode": "SMS_100000002", "OutId": out_id}
-        parameters["TemplateParam"] = json.dumps({"name": "杜萍", "balance": "12.50"}, ensure_ascii=False)
+        parameters = {"PhoneNumbers": phones, "OutId": out_id, **NOTICE}
         return self.aliyun("SendSms", parameters | changes)
 
     # --- JPush
@@ -162,10 +170,3 @@ def v3_authorization(key: str, secret: str, method: str, query: str, headers: di
     text = "ACS3-HMAC-SHA256\n" + hashlib.sha256(request.encode()).hexdigest()
     sign = hmac.new(secret.encode(), text.encode(), "sha256").hexdigest()
     return f"ACS3-HMAC-SHA256 Credential={key},SignedHeaders={';'.join(names)},Signature={sign}"
-
-
-def fresh_folder(base: Path) -> Path:
-    """Return a folder of its own below base."""
-    folder = base / f"state-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    folder.mkdir(parents=True)
-    return folder

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.simulator.clients import ALIYUN_KEY, ALIYUN_SECRET, Simulator, encode, v3_authorization, v3_headers
+from tests.simulator.clients import ALIYUN_KEY, ALIYUN_SECRET, NOTICE, Simulator, encode, v3_authorization, v3_headers
 
 NOTICE_TEXT = "【优选银行】尊敬的杜萍，您的账户余额为12.50元。回T退订"
 
@@ -34,9 +34,6 @@ def v1_call(simulator: Simulator, method: str, in_body: bool = False, **paramete
     signed = f"{query}&Signature={encode(sign)}"
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     return simulator.call(method, "/", signed, kind) if in_body else simulator.call(method, f"/?{signed}")
-
-
-NOTICE = {"SignName": "优选银行", "TemplateCode": "SMS_100000002", "TemplateParam": '{"name":"杜萍","balance":"12.50"}'}
 
 
 def test_one_call_has_one_biz_id_and_a_ledger_line_per_number(simulator: Simulator) -> None:

@@ -18,10 +18,10 @@ OURS = {
 }
 PUBLISHED_IMAGE = "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd"
 BATCH_BODY = (
-    "PhoneNumberJson=%5B%2213800138000%22%2C%2213800138001%22%5D&SignNameJson=%5B%22%E6%B5%8B%E8%AF%95%E7%AD%BE%E5%90%8D"
-    "%22%2C%22%E6%B5%8B%E8%AF%95%E7%AD%BE%E5%90%8D%22%5D&TemplateParamJson=%5B%7B%22code%22%3A%221%22%7D%2C%7B%22code%22"
-    "%3A%222%22%7D%5D"
-).encode()
+    b"PhoneNumberJson=%5B%2213800138000%22%2C%2213800138001%22%5D&SignNameJson=%5B%22%E6%B5%8B%E8%AF%95%E7%AD%BE%E5%90%8D"
+    b"%22%2C%22%E6%B5%8B%E8%AF%95%E7%AD%BE%E5%90%8D%22%5D&TemplateParamJson=%5B%7B%22code%22%3A%221%22%7D%2C%7B%22code%22"
+    b"%3A%222%22%7D%5D"
+)
 
 
 def headers(host: str, action: str, version: str, date: str, nonce: str, body: bytes, **more: str) -> dict[str, str]:
