@@ -59,7 +59,7 @@ def _expand_filter(campaign: Campaign) -> None:
         _expanded(campaign)
         return
     clear_planning()
-    _fill_from_audience(campaign, campaign.expand_cursor + 1, last)
+    fill_from_audience(campaign, campaign.expand_cursor + 1, last)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO campaigns_message (id, campaign_id, recipient_id, state, reason, step, finished_at) "
@@ -89,7 +89,8 @@ FROM (
 """
 
 
-def _fill_from_audience(campaign: Campaign, first: int, last: int) -> None:
+def fill_from_audience(campaign: Campaign, first: int, last: int) -> None:
+    """Fills `planning` with the audience among recipients `first` to `last`, judged and reached as they are now."""
     plan = loaded_plan(campaign)
     blocked, blocked_values = blocked_recipient(business_line_id=campaign.business_line_id)
     audience, audience_values = condition(campaign.audience)

@@ -125,7 +125,7 @@ def _item(order: Order, row: Sequence[Any]) -> Item:
         return item
     try:
         address = keyring().open(sealed, binding_place(hashed))
-        values = _values(order.body, delivery_id, user_id, attributes, sealed_attributes, payload)
+        values = values_of(order.body, user_id, attributes, sealed_attributes, payload)
         content = order.body.render(values)
     except RenderError as error:
         item.refused = _short(str(error))
@@ -143,8 +143,8 @@ def _item(order: Order, row: Sequence[Any]) -> Item:
     return item
 
 
-def _values(
-    body: CompiledBody, delivery_id: int, user_id: str | None, attributes: str | None, sealed: Any, payload: Any
+def values_of(
+    body: CompiledBody, user_id: str | None, attributes: str | None, sealed: Any, payload: Any
 ) -> dict[str, object]:
     """The values that the body needs; what is sealed is opened only where a name is still missing."""
     values: dict[str, object] = json.loads(attributes) if attributes else {}
