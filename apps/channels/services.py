@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from apps.channels.contract import Account, ConfigField
+from apps.channels.contract import Account
 from apps.channels.errors import AccountError
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import KINDS, adapter
@@ -57,8 +57,7 @@ def save_account(*, actor: object, account: ChannelAccount, settings: Mapping[st
     """
     if account.kind not in KINDS:
         raise AccountError({"kind": _("This kind of channel is not known.")})
-    fields = adapter(account.kind).config_fields
-    config, held = _merged(fields, account, settings)
+    config, held = merged(account, settings)
     problems = dict(adapter(account.kind).check_config({**config, **held}))
     new = account.pk is None
     account.receipt_window = account.receipt_window if account.receipt_window is not None else RECEIPT_WINDOW
@@ -80,10 +79,12 @@ def save_account(*, actor: object, account: ChannelAccount, settings: Mapping[st
     return account
 
 
-def _merged(
-    fields: tuple[ConfigField, ...], account: ChannelAccount, settings: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings and secrets after this save: what is given, else what stands, else the default."""
+def merged(account: ChannelAccount, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(settings, secrets) as saving `settings` would leave them: what is given, else what stands, else the default.
+
+    Raises AccountError for a setting that the kind does not have.
+    """
+    fields = adapter(account.kind).config_fields
     unknown = set(settings) - {field.name for field in fields}
     if unknown:
         raise AccountError({name: _("This kind of channel has no such setting.") for name in sorted(unknown)})
