@@ -17,7 +17,16 @@ from apps.templates.lint import lint
 from apps.templates.models import MessageTemplate, TemplateVersion
 from apps.templates.selectors import Preview, preview, publishable
 
-__all__ = ["NotPublishable", "Preview", "TemplateError", "preview", "publish_version", "save_draft"]
+__all__ = [
+    "NotPublishable",
+    "Preview",
+    "TemplateError",
+    "delete_draft",
+    "draft_hash",
+    "preview",
+    "publish_version",
+    "save_draft",
+]
 
 VARIABLE_KEYS = ("name", "type", "label", "currency", "source", "example")
 
@@ -43,6 +52,8 @@ def save_draft(
     held.code, held.name, held.language = code, name, language
     held.variables = [_variable(one) for one in variables]
     held.bodies = {kind: kept for kind, body in bodies.items() if (kept := _body(body))}
+    if "\0" in json.dumps([held.variables, held.bodies], ensure_ascii=False).replace("\\u0000", "\0"):
+        raise TemplateError(_("Null characters are not allowed."))
     held.save()
     detail = {"code": code, "kinds": sorted(held.bodies)}
     audit.record(actor=actor, verb="change_template" if template else "add_template", what=held, detail=detail)
@@ -71,13 +82,16 @@ def _body(body: object) -> dict[str, Any]:
 
 
 @transaction.atomic
-def publish_version(*, actor: object, template: MessageTemplate) -> TemplateVersion:
+def publish_version(*, actor: object, template: MessageTemplate, shown: str = "") -> TemplateVersion:
     """Makes the draft the next version, for ever as it stands. `actor` is the operator, or whoever else is on record.
 
-    Two at once make one version: the second finds nothing new. Raises NotPublishable with all findings, TemplateError
-    where the content equals that of the last version.
+    `shown` is the `draft_hash` of what the operator agreed to, if somebody did. Two at once make one version: the second
+    finds nothing new. Raises NotPublishable with all findings, TemplateError where the content equals that of the last
+    version or is not the one that was shown.
     """
     draft = MessageTemplate.objects.select_for_update().get(pk=template.pk)
+    if shown and shown != draft_hash(draft):
+        raise TemplateError(_("The draft was changed meanwhile: look at it again before you publish."))
     findings = lint(draft.variables, draft.bodies, draft.language)
     if any(finding.level == "error" for finding in findings):
         raise NotPublishable(findings)
@@ -99,6 +113,20 @@ def publish_version(*, actor: object, template: MessageTemplate) -> TemplateVers
     detail = {"code": draft.code, "number": version.number, "content_hash": digest}
     audit.record(actor=actor, verb="publish_template", what=version, detail=detail)
     return version
+
+
+@transaction.atomic
+def delete_draft(*, actor: object, template: MessageTemplate) -> None:
+    """Removes a template that was never published. Raises TemplateError where it was."""
+    if template.versions.exists():
+        raise TemplateError(_("A published template stays: messages and reports refer to it."))
+    audit.record(actor=actor, verb="delete_template", what=template, detail={"code": template.code})
+    template.delete()
+
+
+def draft_hash(template: MessageTemplate) -> str:
+    """The hash of a draft as it stands, before HTML is made harmless."""
+    return content_hash(template.variables, template.bodies, template.language)
 
 
 def content_hash(variables: Sequence[Mapping[str, Any]], bodies: Mapping[str, Any], language: str) -> str:
