@@ -25,7 +25,9 @@ class BusinessLine(models.Model):
 class ApiKey(models.Model):
     """`ums_<prefix>_<secret>`, of which only the prefix and the SHA-512 of the whole are kept."""
 
-    business_line = models.ForeignKey(BusinessLine, models.CASCADE, related_name="api_keys", verbose_name=_("business line"))
+    business_line = models.ForeignKey(
+        BusinessLine, models.CASCADE, related_name="api_keys", verbose_name=_("business line")
+    )
     label = models.CharField(_("label"), max_length=100)
     prefix = models.CharField(_("prefix"), max_length=8, unique=True)
     digest = models.CharField(max_length=128)

@@ -1,0 +1,235 @@
+"""The bodies of the API as its OpenAPI description tells them, with examples. Requests are read by `api_bodies`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+
+from apps.campaigns.services import MOST_AT_ONCE
+from apps.campaigns.states import DeliveryState, MessageClass, MessageState
+from apps.partners.idempotency import HEADER, LONGEST_KEY
+
+TO_PERSON = {"user_id": "u-10001"}
+TO_ADDRESS = {"address_kind": "phone", "address": "13800000000"}
+STEPS = [
+    {"channels": [{"account": "push-main"}], "until": "delivered", "wait_seconds": 60},
+    {"channels": [{"account": "sms-main"}], "until": "delivered"},
+]
+SINGLE: dict[str, Any] = {
+    "template": "login-code",
+    "policy": "sms-only",
+    "class": "otp",
+    "to": TO_ADDRESS,
+    "variables": {"code": "493027"},
+    "client_ref": "login-7781",
+}
+SINGLE_STEPS: dict[str, Any] = {
+    "template": "balance-notice",
+    "steps": STEPS,
+    "class": "transactional",
+    "to": TO_PERSON,
+    "variables": {"balance": "1024.50"},
+    "expires_at": "2030-01-01T18:00:00+08:00",
+}
+BATCH: dict[str, Any] = {
+    "template": "balance-notice",
+    "policy": "push-then-sms",
+    "class": "transactional",
+    "messages": [
+        {"to": TO_PERSON, "variables": {"balance": "1024.50"}, "client_ref": "row-1"},
+        {"to": TO_ADDRESS, "variables": {"balance": "88"}, "client_ref": "row-2"},
+    ],
+}
+ACCEPTED = {
+    "id": "251658240000000001",
+    "state": "PLANNED",
+    "reason": "",
+    "client_ref": "login-7781",
+    "campaign_id": "251658240000000000",
+}
+
+
+ACCEPTED_BATCH = {
+    "campaign_id": "251658240000000000",
+    "accepted": 2,
+    "messages": [
+        {"id": "251658240000000001", "state": "PLANNED", "reason": "", "client_ref": "row-1"},
+        {"id": "251658240000000002", "state": "INVALID", "reason": "unknown_user", "client_ref": "row-2"},
+    ],
+}
+STATUS = {
+    "id": "251658240000000001",
+    "campaign_id": "251658240000000000",
+    "class": "otp",
+    "state": "SUCCEEDED",
+    "reason": "",
+    "accepted_at": "2026-11-23T10:00:00+00:00",
+    "finished_at": "2026-11-23T10:00:04+00:00",
+    "deliveries": [
+        {
+            "id": "251658240000000003",
+            "channel": "sms_aliyun",
+            "account": "sms-main",
+            "address": "138****0000",
+            "step": 1,
+            "state": "DELIVERED",
+            "reason": "",
+            "pieces": 1,
+            "sent_at": "2026-11-23T10:00:01+00:00",
+            "accepted_at": "2026-11-23T10:00:01+00:00",
+            "receipt_at": "2026-11-23T10:00:04+00:00",
+        }
+    ],
+}
+
+
+class TargetSerializer(serializers.Serializer):
+    """Either `user_id`, or `address_kind` and `address`."""
+
+    user_id = serializers.CharField(required=False, max_length=64, help_text="A person, by the enterprise's own id.")
+    address_kind = serializers.CharField(required=False, help_text="`phone`, `email`, …")
+    address = serializers.CharField(required=False, max_length=1000)
+
+
+class ChannelSerializer(serializers.Serializer):
+    account = serializers.CharField(help_text="Code of a channel account that the business line may use.")
+    kind = serializers.CharField(required=False)
+    only_tag = serializers.CharField(required=False, help_text="Only for people with this tag.")
+
+
+class StepSerializer(serializers.Serializer):
+    channels = ChannelSerializer(many=True)
+    mode = serializers.ChoiceField(["first", "all"], required=False, default="first")
+    until = serializers.ChoiceField(["accepted", "delivered"], required=False, default="delivered")
+    wait_seconds = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        help_text="The next step follows after so long without what `until` names; without it, on failure only.",
+    )
+
+
+class CommonSerializer(serializers.Serializer):
+    template = serializers.CharField(help_text="Code of a template; its latest published version is sent.")
+    policy = serializers.CharField(required=False, help_text="Code of a policy; or give `steps`.")
+    steps = StepSerializer(many=True, required=False, help_text="A policy of its own for this call.")
+    expires_at = serializers.DateTimeField(required=False, help_text="Nothing is sent for the first time after this.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """`class` is no name that Python lets a class attribute have."""
+        choice = serializers.ChoiceField([str(one) for one in MessageClass], help_text="Decides lane and priority.")
+        return {**super().get_fields(), "class": choice}
+
+
+class ItemSerializer(serializers.Serializer):
+    to = TargetSerializer()
+    variables = serializers.DictField(
+        child=serializers.JSONField(), required=False, help_text="Values of the template's variables, never nested."
+    )
+    client_ref = serializers.CharField(required=False, max_length=128, help_text="Your own reference, echoed.")
+
+
+class SingleSerializer(CommonSerializer, ItemSerializer):
+    """One message."""
+
+
+class BatchSerializer(CommonSerializer):
+    """Up to 5000 messages of one template and policy."""
+
+    messages = serializers.ListField(child=ItemSerializer(), min_length=1, max_length=MOST_AT_ONCE)
+
+
+class TakenSerializer(serializers.Serializer):
+    """A message that is now durable. `INVALID` ones say why: the person or the address is none."""
+
+    id = serializers.CharField()
+    state = serializers.ChoiceField([str(one) for one in MessageState])
+    reason = serializers.CharField(allow_blank=True)
+    client_ref = serializers.CharField(allow_null=True)
+
+
+class TakenSingleSerializer(TakenSerializer):
+    campaign_id = serializers.CharField()
+
+
+class TakenBatchSerializer(serializers.Serializer):
+    campaign_id = serializers.CharField()
+    accepted = serializers.IntegerField()
+    messages = TakenSerializer(many=True, help_text="In the order of the request.")
+
+
+class DeliverySerializer(serializers.Serializer):
+    id = serializers.CharField()
+    channel = serializers.CharField(help_text="The channel's kind.")
+    account = serializers.CharField(help_text="The account's code.")
+    address = serializers.CharField(help_text="Masked.")
+    step = serializers.IntegerField(help_text="From 1.")
+    state = serializers.ChoiceField([str(one) for one in DeliveryState])
+    reason = serializers.CharField(allow_blank=True)
+    pieces = serializers.IntegerField(help_text="Billed pieces, 0 before acceptance.")
+    sent_at = serializers.DateTimeField(allow_null=True)
+    accepted_at = serializers.DateTimeField(allow_null=True, help_text="By the provider.")
+    receipt_at = serializers.DateTimeField(allow_null=True)
+
+
+class StatusSerializer(serializers.Serializer):
+    """A message and everything that was tried for it."""
+
+    id = serializers.CharField()
+    campaign_id = serializers.CharField()
+    state = serializers.ChoiceField([str(one) for one in MessageState])
+    reason = serializers.CharField(allow_blank=True)
+    accepted_at = serializers.DateTimeField(help_text="By this API.")
+    finished_at = serializers.DateTimeField(allow_null=True)
+    deliveries = DeliverySerializer(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**super().get_fields(), "class": serializers.ChoiceField([str(one) for one in MessageClass])}
+
+
+class ProblemSerializer(serializers.Serializer):
+    field = serializers.CharField()
+    message = serializers.CharField()
+
+
+class RefusalSerializer(serializers.Serializer):
+    """Why a call was refused; nothing was accepted."""
+
+    detail = serializers.CharField()
+    errors = ProblemSerializer(many=True, required=False)
+
+
+KEY_PARAMETER = OpenApiParameter(
+    HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description=f"Any text of 1 to {LONGEST_KEY} visible ASCII characters, new for every new call and the same on "
+    "every retry of it. Kept for seven days.",
+)
+REFUSALS = {
+    400: OpenApiResponse(
+        RefusalSerializer,
+        "A field is missing or wrong; `errors` names it and the remedy.",
+        [
+            OpenApiExample(
+                "unknown template",
+                {
+                    "detail": "Nothing was accepted: mend what `errors` names and send it again.",
+                    "errors": [{"field": "template", "message": "No template with this code is published."}],
+                },
+            )
+        ],
+    ),
+    401: OpenApiResponse(RefusalSerializer, "No live API key."),
+    409: OpenApiResponse(RefusalSerializer, "The first call with this key is still running; see Retry-After."),
+    422: OpenApiResponse(RefusalSerializer, "The key was used for another body."),
+}
+REPLAYED = OpenApiParameter(
+    "Idempotent-Replayed",
+    str,
+    OpenApiParameter.HEADER,
+    response=[202],
+    description="`true` where this is the stored answer of an earlier call with the same key and body.",
+)
