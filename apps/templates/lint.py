@@ -56,7 +56,8 @@ def lint(variables: Sequence[Mapping[str, Any]], bodies: Bodies, locale: str) ->
     if not bodies:
         findings.append(Finding("error", "", "bodies", _("Write the text for at least one channel.")))
     used: set[str] = set()
-    for kind, body in bodies.items():
+    for kind in sorted(bodies, key=lambda kind: [*KINDS, kind].index(kind)):
+        body = bodies[kind]
         if kind not in KINDS:
             findings.append(Finding("error", kind, "", _("This kind of channel is not installed: remove its text.")))
             continue

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from django.utils import timezone
 
-from apps.channels.registry import adapter
+from apps.channels.registry import KINDS, adapter
 from apps.templates import mail_html
 from apps.templates.errors import NoBody
 from apps.templates.lint import Finding
@@ -21,8 +21,12 @@ Source = MessageTemplate | TemplateVersion
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What one person would get: `pieces` billed units of `price_unit`, `length` characters of all texts together,
-    `problems` what the channel would refuse, by field."""
+    """What one person would get.
+
+    pieces    billed units of `price_unit`
+    length    characters: of a short message with its signature in 【】, elsewhere of all texts together
+    problems  what the channel would refuse, by field
+    """
 
     kind: str
     content: Content
@@ -56,9 +60,15 @@ def preview(source: Source, kind: str, values: Mapping[str, object]) -> Preview:
         body = publishable(kind, body)
     one = adapter(kind)
     content = _compile(source, kind, body).render(values)
-    texts = [text for held in content.values() for text in (held.values() if isinstance(held, dict) else [held])]
     unit = one.capabilities.price_unit
-    return Preview(kind, content, one.pieces(content), sum(map(len, texts)), unit, one.check_content(content))
+    return Preview(kind, content, one.pieces(content), _length(content, unit), unit, one.check_content(content))
+
+
+def _length(content: Content, price_unit: str) -> int:
+    if price_unit == "piece" and "text" in content:
+        sign = str(content.get("sign_name", "")).strip("【】")
+        return len(content["text"]) + (len(sign) + 2 if sign else 0)
+    return sum(len(text) for held in content.values() for text in (held.values() if isinstance(held, dict) else [held]))
 
 
 def publishable(kind: str, body: Body) -> dict[str, object]:
@@ -81,8 +91,8 @@ def example_values(source: Source) -> dict[str, object]:
 
 
 def kinds_of(source: Source) -> list[str]:
-    """The kinds of channel that have a body."""
-    return list(source.bodies)
+    """The kinds of channel that have a body, in the order of the registry, unknown ones last."""
+    return sorted(source.bodies, key=lambda kind: [*KINDS, kind].index(kind))
 
 
 def _compile(source: Source, kind: str, body: Body) -> CompiledBody:

@@ -165,7 +165,7 @@ def test_a_template_with_errors_shows_them_and_no_button(draft: Draft) -> None:
 def test_preview_shows_bubble_mail_and_card(draft: Draft) -> None:
     text = signed_in(*EDIT).get(page("messagetemplate_preview", draft().pk)).text
     assert "【优迈】张三您好，2026年11月23日到期，应还¥1,234.50。" in text
-    assert "1 piece<" in text
+    assert "35 characters" in text and "1 piece<" in text
     assert 'sandbox="" srcdoc="&lt;meta http-equiv=' in text and "&lt;p&gt;张三，应还&lt;b&gt;¥1,234.50" in text
     assert "<p>张三，应还¥1,234.50</p>" in text
 
@@ -178,6 +178,8 @@ def test_preview_with_a_person(draft: Draft, known_people: None) -> None:
     client = signed_in(*EDIT, "view_recipient")
     text = client.post(url, {"user_id": "A1"} | typed).text
     assert "【优迈】住在苏州的人您好，2026年11月23日到期，应还¥5.00。" in text
+    offered = client.get(url).context["form"]["typed"].initial
+    assert [row["name"] for row in offered] == ["due", "sum"]  # a person's own values are not written over
     assert AuditEvent.objects.get(verb="preview_with_person").detail == {"user_id": "A1"}
     assert "no recipient with this user id" in client.post(url, {"user_id": "A2"} | typed).text
 

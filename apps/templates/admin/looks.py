@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from django.utils.translation import gettext as _
 
-from apps.channels.registry import adapter
+from apps.channels.registry import KINDS, adapter
 from apps.templates import selectors
 from apps.templates.render import BadTemplate, RenderError
 
@@ -46,14 +47,27 @@ class Look:
     @property
     def parts(self) -> list[tuple[str, str]]:
         """(label, text) of every field and every entry of a mapping."""
-        shown = []
-        for field in adapter(self.kind).content_fields:
-            held = self.preview.content.get(field.name) if self.preview else None
-            if isinstance(held, dict):
-                shown += [(f"{field.label} / {key}", text) for key, text in held.items()]
-            elif held:
-                shown.append((field.label, held))
-        return shown
+        return parts_of(self.kind, self.preview.content) if self.preview else []
+
+
+def parts_of(kind: str, content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(label, text) of every field in the order of the form; of a mapping every entry."""
+    labels = {field.name: field.label for field in adapter(kind).content_fields} if kind in KINDS else {}
+    parts = []
+    for name in [*labels, *(name for name in content if name not in labels)]:
+        held = content.get(name)
+        label = labels.get(name, name)
+        if isinstance(held, Mapping):
+            parts += [(f"{label} / {key}", text) for key, text in sorted(held.items())]
+        elif held:
+            parts.append((label, held))
+    return parts
+
+
+def sources(source: selectors.Source) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(channel, its parts) with the placeholders as they were written."""
+    kinds = selectors.kinds_of(source)
+    return [(adapter(kind).label if kind in KINDS else kind, parts_of(kind, source.bodies[kind])) for kind in kinds]
 
 
 def looks(source: selectors.Source, values: dict[str, object]) -> list[Look]:

@@ -17,7 +17,7 @@ from apps.channels.registry import KINDS, adapter, adapters
 from apps.operators import audit
 from apps.templates import people, selectors, services
 from apps.templates.admin.forms import PREFIX, PreviewForm, TemplateForm, field_name, with_bodies
-from apps.templates.admin.looks import looks
+from apps.templates.admin.looks import looks, sources
 from apps.templates.models import MessageTemplate
 
 PUBLISH = "templates.publish_template"
@@ -98,6 +98,7 @@ class MessageTemplateAdmin(ModelAdmin):
         if template:
             extra = {"template": template, "findings": selectors.lint(template), "may_publish": _may_publish(request)}
             if not self.has_change_permission(request, template):
+                extra["sources"] = sources(template)
                 extra["looks"] = looks(template, selectors.example_values(template))
             extra["may_change"] = self.has_change_permission(request, template)
             extra["versions"] = template.versions.order_by("-number").select_related("published_by")[:20]
@@ -148,16 +149,17 @@ class MessageTemplateAdmin(ModelAdmin):
 
 
 def _may_publish(request: HttpRequest) -> bool:
-    return request.user.has_perm(PUBLISH)  # type: ignore[union-attr]
+    return request.user.has_perm(PUBLISH)
 
 
 def preview_context(request: HttpRequest, source: selectors.Source) -> dict[str, Any]:
     """The form and the looks. A chosen person's own values count; only what a request would bring is taken from the
     examples then. Looking at a person's values is on record."""
-    form = PreviewForm(request.POST if request.method == "POST" else None)
     examples = selectors.example_values(source)
+    brought = [{"name": name, "value": examples.get(name, "")} for name in _names_brought(source)]
+    form = PreviewForm(request.POST if request.method == "POST" else None, initial={"typed": brought})
     values: dict[str, object] = dict(examples)
-    sees_people = request.user.has_perm(SEE_PEOPLE)  # type: ignore[union-attr]
+    sees_people = request.user.has_perm(SEE_PEOPLE)
     if form.is_bound and form.is_valid():
         user_id = form.cleaned_data["user_id"].strip()
         if user_id:
@@ -165,8 +167,6 @@ def preview_context(request: HttpRequest, source: selectors.Source) -> dict[str,
                 raise PermissionDenied
             values = _values_of_person(request, form, source, user_id, examples)
         values |= {row["name"]: row["value"] for row in form.cleaned_data["typed"]}
-    else:
-        form.fields["typed"].initial = [{"name": name, "value": value} for name, value in examples.items()]
     return {"form": form, "looks": looks(source, values), "sees_people": sees_people}
 
 
@@ -178,5 +178,9 @@ def _values_of_person(
         form.add_error("user_id", _("There is no recipient with this user id."))
         return dict(examples)
     audit.record(actor=request.user, verb="preview_with_person", what=source, detail={"user_id": user_id})
-    brought = {one["name"] for one in source.variables if one.get("source", "payload") == "payload"}
-    return {name: value for name, value in examples.items() if name in brought} | dict(held)
+    return {name: examples[name] for name in _names_brought(source) if name in examples} | dict(held)
+
+
+def _names_brought(source: selectors.Source) -> list[str]:
+    """The variables whose values come with a request, not from the person."""
+    return [one["name"] for one in source.variables if one.get("source", "payload") == "payload"]

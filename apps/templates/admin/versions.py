@@ -12,7 +12,7 @@ from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 
 from apps.templates import selectors
-from apps.templates.admin.looks import looks
+from apps.templates.admin.looks import looks, sources
 from apps.templates.admin.templates import preview_context
 from apps.templates.models import TemplateVersion
 
@@ -40,7 +40,10 @@ class TemplateVersionAdmin(ModelAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         version = self.get_object(request, object_id)
-        extra = {"version": version, "looks": looks(version, selectors.example_values(version))} if version else {}
+        extra: dict[str, Any] = {}
+        if version:
+            examples = selectors.example_values(version)
+            extra = {"version": version, "sources": sources(version), "looks": looks(version, examples)}
         return super().change_view(request, object_id, *args, **kwargs | {"extra_context": extra})
 
     def get_urls(self) -> list[URLPattern]:
