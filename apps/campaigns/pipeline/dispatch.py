@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -233,7 +234,7 @@ class _Sending:
             self.order.adapter.capabilities,
             MessageClass(campaign.message_class),
             window.now,
-            settings.UMS_TIMERS.t_http,
+            timedelta(seconds=settings.UMS_TIMERS.t_http),
         )
         word = type(outcome).__name__.lower()
         return Result(item.delivery_id, item.number, decided, word, outcome.code, outcome.words)
