@@ -1,0 +1,1 @@
+"""Fault tests: real processes are killed, frozen and cut off while they send; then rows and ledger are compared."""

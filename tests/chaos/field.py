@@ -1,0 +1,259 @@
+"""One case on its field: a database of its own, the simulated provider, workers and beat as processes, one campaign."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+
+from apps.campaigns.models import Campaign
+from apps.campaigns.services import create_campaign, submit_campaign
+from apps.channels.models import ChannelAccount
+from apps.channels.services import save_account
+from apps.templates.models import TemplateVersion
+from apps.templates.services import publish_version, save_draft
+from demo import stage
+from ums_site.detached import has_ended
+from ums_site.launcher import Launcher, Process, python
+from ums_site.processes import beat, ready_file, simulator
+
+OPEN = "('PENDING', 'HELD', 'SENDING', 'UNKNOWN')"
+RECEIPT_WINDOW = timedelta(minutes=20)
+IN_FLIGHT = 20
+SLOW = 0.15  # seconds the provider thinks, so that there is something to interrupt
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the provider offers against double sending. `window` is how many recipients one open window may hold."""
+
+    name: str
+    account: str
+    provider: str
+    window: int
+    body: dict[str, Any]
+    per_call: int = 1
+    keyed: bool = False
+
+
+SMS = stage.BODIES["sms_aliyun"]
+PUSH = stage.BODIES["push_jpush"]
+PROFILES = {
+    "NONE": Profile("NONE", "sms-main", "aliyun", IN_FLIGHT, SMS),
+    "KEYED": Profile("KEYED", "push-main", "jpush", IN_FLIGHT, PUSH, keyed=True),
+    "GROUPED": Profile("GROUPED", "push-main", "jpush", 500, {"alert": "本月账单已出"}, per_call=10, keyed=True),
+}
+
+
+class Field:
+    """Set up by `with`; everything it started is gone afterwards."""
+
+    def __init__(self, profile: Profile, seed: int, n: int, state: Path) -> None:
+        self.profile, self.seed, self.n, self.state = profile, seed, n, state
+        self.luck = random.Random(seed)
+        self.unknown_window = timedelta(seconds=5)
+        self.until = "accepted"
+        self.campaign: Campaign = Campaign()
+        self.lines: list[str] = []
+        self.crew: Launcher | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        options = ["--world", "perfect", "--seed", str(self.seed)]
+        outside = self.launch(simulator(self.state, options=options))
+        outside.wait_ready(30)
+        self.http = json.loads(ready_file(self.state).read_text())["http"]
+        self.script()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        connection.close()
+
+    # what runs ----------------------------------------------------------------------------------------------------
+
+    def launch(self, *processes: Process) -> Launcher:
+        """Runs these until the end of the case."""
+        return self._stack.enter_context(Launcher(list(processes), emit=self._emit))
+
+    def _emit(self, name: str, line: str) -> None:
+        self.lines.append(f"{name}: {line}")
+
+    def start_crew(self, beats: int = 1, workers: Sequence[str] = ("bulk", "bulk-2")) -> Launcher:
+        """Two workers of the lane, one for receipts, and beat."""
+        processes = [worker(name, name.partition("-")[0]) for name in (*workers, "receipts")]
+        for number in range(beats):
+            one = beat()
+            processes.append(Process(f"beat-{number}", one.argv, stage=one.stage, settle_seconds=0.2))
+        self.crew = self.launch(*processes)
+        return self.crew
+
+    def doomed(self, failpoint: str, seconds: float = 30.0) -> None:
+        """One worker that runs into a fail point and is not started again. Raises AssertionError where it does not."""
+        process = Process(
+            f"doomed-{failpoint}",
+            python("manage.py", "work", "bulk", "--direct"),
+            env={"UMS_FAILPOINT": failpoint},
+            restart=False,
+            stop_seconds=5,
+        )
+        launcher = self.launch(process)
+        self.wait(lambda: any("ended by SIGKILL" in line for line in self.lines if process.name in line), seconds, process.name)
+        launcher.stop()
+
+    def horses(self) -> list[int]:
+        """The processes that are at work now: children that the workers of the lane forked for a job."""
+        assert self.crew is not None
+        names = [name for name in ("bulk", "bulk-2") if self.crew.pid(name)]
+        return [pid for name in names for pid in self.crew.members(name) if pid != self.crew.pid(name)]
+
+    # what is sent -------------------------------------------------------------------------------------------------
+
+    def prepare(self, name: str = "chaos", scheduled_in: float | None = None) -> Campaign:
+        """The account, the template and a submitted campaign to everybody."""
+        self._account()
+        plan = {"steps": [{"channels": [{"account": self.profile.account}], "mode": "first", "until": self.until}]}
+        now = self.one("SELECT clock_timestamp()")
+        self.campaign = create_campaign(
+            actor="chaos",
+            name=name,
+            business_line=stage.business_line(),
+            message_class="marketing",
+            template_version=self._template(),
+            policy=plan,
+            audience={"kind": "filter"},
+            scheduled_at=None if scheduled_in is None else now + timedelta(seconds=scheduled_in),
+        )
+        submit_campaign(actor="chaos", campaign=self.campaign)
+        return self.campaign
+
+    def _account(self) -> None:
+        stage.accounts(self.http, "127.0.0.1", 25, RECEIPT_WINDOW, self.unknown_window)
+        account = ChannelAccount.objects.get(code=self.profile.account)
+        account.max_in_flight, account.price = IN_FLIGHT, Decimal("0.01")
+        save_account(actor="chaos", account=account, settings={"recipients_per_call": self.profile.per_call})
+
+    def _template(self) -> TemplateVersion:
+        kind = "sms_aliyun" if self.profile.provider == "aliyun" else "push_jpush"
+        draft = save_draft(
+            actor="chaos", code="chaos", name="chaos", variables=stage.VARIABLES, bodies={kind: self.profile.body}
+        )
+        return publish_version(actor="chaos", template=draft)
+
+    # the provider -------------------------------------------------------------------------------------------------
+
+    def script(self, *faults: dict[str, Any], slow: float = SLOW) -> None:
+        """What goes wrong at the provider; otherwise it is honest, but slow. NONE cannot be asked what became of it."""
+        provider = self.profile.provider
+        scripts = [{"provider": provider, **one} for one in faults]
+        scripts.append({"provider": provider, "match": "all", "do": ["accept", f"hang({slow})"]})
+        if provider == "aliyun":
+            scripts.append({"provider": provider, "operation": "query", "match": "all", "do": ["500"]})
+        quota = {"push": 1_000_000, "report": 1_000_000}
+        self.put("/_sim/ctl", {"scripts": scripts, "jpush": {"quota": quota}})
+
+    def put(self, path: str, document: object) -> None:
+        body = json.dumps(document).encode()
+        request = urllib.request.Request(self.http + path, data=body, method="PUT")
+        urllib.request.urlopen(request, timeout=10).read()
+
+    @property
+    def ledger(self) -> Path:
+        return self.state / "ledger.jsonl"
+
+    def ledger_lines(self) -> list[dict[str, Any]]:
+        text = self.ledger.read_text() if self.ledger.exists() else ""
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    # waiting ------------------------------------------------------------------------------------------------------
+
+    def one(self, sql: str, *values: Any) -> Any:
+        """One value, asked again while the database is away."""
+        for _try in range(200):
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(sql, values)
+                    return cursor.fetchone()[0]
+            except (OperationalError, InterfaceError):
+                connection.close()
+                time.sleep(0.1)
+        raise AssertionError("the database did not come back")
+
+    def wait(self, condition: Callable[[], Any], seconds: float, what: str) -> None:
+        """Raises AssertionError, with the last lines of the processes, where it does not come true in time."""
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"{what} did not happen within {seconds:g} s; {self.states()}; {self.lines[-8:]}")
+            time.sleep(0.05)
+
+    def sent(self) -> int:
+        return int(self.one("SELECT count(*) FROM campaigns_delivery WHERE campaign_id = %s AND state NOT IN ('PENDING')", self.campaign.pk))
+
+    def sending(self) -> int:
+        """Rows between intent and result."""
+        return int(self.one("SELECT count(*) FROM campaigns_delivery WHERE campaign_id = %s AND state = 'SENDING'", self.campaign.pk))
+
+    def at_rest(self) -> bool:
+        """Nothing is left to do, and the campaign knows it."""
+        left = f"SELECT count(*) FROM campaigns_delivery WHERE campaign_id = %s AND state IN {OPEN}"
+        state = self.one("SELECT state FROM campaigns_campaign WHERE id = %s", self.campaign.pk)
+        return state == "FINISHED" and not self.one(left, self.campaign.pk)
+
+    def rest(self, seconds: float = 75.0) -> None:
+        self.wait(self.at_rest, seconds, "rest")
+
+    def states(self) -> str:
+        """Where everything stands, for a message."""
+        parts = "SELECT 'd ' || state, count(*) FROM campaigns_delivery WHERE campaign_id = %s GROUP BY 1"
+        parts += " UNION ALL SELECT 'm ' || state, count(*) FROM campaigns_message WHERE campaign_id = %s GROUP BY 1"
+        parts += " UNION ALL SELECT 'b ' || state, count(*) FROM campaigns_batch WHERE campaign_id = %s GROUP BY 1"
+        parts += " UNION ALL SELECT 'c ' || state, 1 FROM campaigns_campaign WHERE id = %s"
+        with connection.cursor() as cursor:
+            cursor.execute(parts, [self.campaign.pk] * 4)
+            return " ".join(f"{name}={count}" for name, count in cursor.fetchall())
+
+    def wait_gone(self, pid: int) -> None:
+        """Waits until a process that is no child of ours has ended."""
+        self.wait_no_database(lambda: has_ended(pid), 20, f"the end of process {pid}")
+
+    def wait_no_database(self, condition: Callable[[], Any], seconds: float, what: str) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                raise AssertionError(f"{what} did not happen within {seconds:g} s")
+            time.sleep(0.02)
+
+
+def worker(name: str, lane: str) -> Process:
+    line = python("manage.py", "work", lane)
+    stop = settings.UMS_TIMERS.stop_timeout
+    return Process(name, line, stage=2, settle_seconds=0.5, stop_seconds=stop)
+
+
+def send_signal(pids: Sequence[int], number: int = signal.SIGKILL) -> int:
+    """How many of these got the signal; some may have ended by themselves."""
+    got = 0
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+        got += 1
+    return got
