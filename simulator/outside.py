@@ -137,7 +137,10 @@ class Outside:
         draw -= rates["throttled"]
         if draw < rates["error_before"]:
             return Plan(False, "500")
-        return Plan(True, "500") if draw - rates["error_before"] < rates["error_after"] else HONEST
+        if draw - rates["error_before"] >= rates["error_after"]:
+            return HONEST
+        # A mail server that took a message and then fails loses the connection: a 4xx after the final dot is a refusal.
+        return Plan(True, "reset_after" if provider == "smtp" else "500")
 
     def record(
         self,
