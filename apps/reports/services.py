@@ -31,7 +31,7 @@ def finish_figures(campaign_id: int) -> Figures:
 
 def finish_due(at_most: int = 20) -> int:
     """Stores the figures of finished campaigns that have none; returns how many. Any number of copies may run it."""
-    due = Campaign.objects.filter(state__in=["FINISHED", "CANCELLED"], figures=None, started_at__isnull=False)
+    due = Campaign.objects.filter(state__in=["FINISHED", "CANCELLED"], figures__isnull=True, started_at__isnull=False)
     found = list(due.order_by("id").values_list("pk", flat=True)[:at_most])
     for campaign_id in found:
         finish_figures(campaign_id)
