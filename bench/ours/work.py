@@ -1,0 +1,85 @@
+"""`python -m bench.ours.work WHAT ...`: the measured work of UMS, done by the functions that its workers call."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bench.ours  # noqa: F401  (sets Django up)
+from django.db import connection
+
+from apps.campaigns.pipeline import receipts
+from apps.campaigns.pipeline.expand import expand_next
+from apps.campaigns.tasks import drain
+from apps.channels.models import ChannelAccount
+from apps.users.importing import job
+from apps.users.importing.orders import start_import
+from bench.child import when_told
+from bench.reports import bodies
+from ums_site.crypto import keyring
+
+LONG = 3600.0
+Work = Callable[[], dict[str, Any] | None]
+
+
+def _warm() -> None:
+    """What a worker that lives has behind it: a connection and its keys."""
+    connection.ensure_connection()
+    keyring()
+
+
+def dispatch() -> Work:
+    """One dispatcher: drains the bulk lane until nothing is due."""
+    _warm()
+    return lambda: {"pieces_of_work": drain("bulk", LONG)}
+
+
+def expand() -> Work:
+    """One expander: all chunks of what waits in the bulk lane."""
+    _warm()
+
+    def work() -> None:
+        while expand_next("bulk"):
+            pass
+
+    return work
+
+
+def merge(doubled: str) -> Work:
+    """Every delivery's receipt, `doubled` in a hundred of them twice, shuffled: into the inbox and merged."""
+    _warm()
+    account = ChannelAccount.objects.get(code="sms")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM campaigns_delivery ORDER BY id")
+        ids = [row[0] for row in cursor.fetchall()]
+    prepared = bodies(ids, int(doubled))
+
+    def work() -> dict[str, Any]:
+        for body in prepared:
+            receipts.store(account=account, headers={}, query={}, body=body)
+        while receipts.merge_next():
+            pass
+        return {"bodies": len(prepared)}
+
+    return work
+
+
+def imported(path: str) -> Work:
+    """The importer on a file."""
+    _warm()
+
+    def work() -> dict[str, Any]:
+        with Path(path).open("rb") as file:
+            order = start_import(actor="bench", file=file, file_name="people.csv", at_once=True)
+        done = job.run(order.pk)
+        return {"added": done.recipients_added, "rejected": done.rows_rejected, "error": done.error}
+
+    return work
+
+
+KINDS: dict[str, Callable[..., Work]] = {work.__name__: work for work in (dispatch, expand, merge, imported)}
+
+if __name__ == "__main__":
+    when_told(KINDS[sys.argv[1]](*sys.argv[2:]))
