@@ -53,6 +53,7 @@ SECTIONS: list[Section] = [
             Entry(_("Campaigns"), "campaign", model="campaigns.Campaign"),
             Entry(_("Policies"), "route", model="campaigns.Policy"),
             Entry(_("Message templates"), "description", model="templates.MessageTemplate"),
+            Entry(_("Messages"), "mail", model="campaigns.Message"),
         ],
     ),
     Section(
@@ -61,14 +62,20 @@ SECTIONS: list[Section] = [
             Entry(_("Recipients"), "group", model="users.Recipient"),
             Entry(_("Segments"), "filter_alt", model="users.Segment"),
             Entry(_("Tags"), "sell", model="users.Tag"),
+            Entry(_("Addresses"), "contact_mail", model="users.Binding"),
+            Entry(_("Attributes"), "list_alt", model="users.Attribute"),
             Entry(_("Blacklist"), "block", model="users.BlacklistEntry"),
+            Entry(_("Imports"), "upload_file", model="users.PeopleImport"),
         ],
     ),
     Section(
         _("Connections"),
         [
-            Entry(_("Accounts"), "cell_tower", model="ums_channels.Account"),
+            Entry(_("Channel accounts"), "cell_tower", model="ums_channels.ChannelAccount"),
+            Entry(_("Receipts in"), "inbox", model="campaigns.ReceiptInbox"),
+            Entry(_("Unmapped codes"), "help", model="ums_channels.UnmappedCode"),
             Entry(_("Business lines"), "hub", model="partners.BusinessLine"),
+            Entry(_("API keys"), "key", model="partners.ApiKey"),
         ],
     ),
     Section(
@@ -76,6 +83,7 @@ SECTIONS: list[Section] = [
         [
             Entry(_("Operators"), "badge", model="operators.Operator"),
             Entry(_("Roles"), "admin_panel_settings", model="auth.Group"),
+            Entry(_("Audit log"), "fact_check", model="operators.AuditEvent"),
         ],
     ),
 ]

@@ -210,6 +210,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": None,
+    "DASHBOARD_CALLBACK": "apps.reports.dashboard.dashboard",
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,

@@ -183,7 +183,7 @@ def page_of(account: ChannelAccount) -> str:
 
 def state_of(request: HttpRequest, account: ChannelAccount) -> dict[str, Any]:
     """What stands above an account's form."""
-    hook = request.build_absolute_uri(f"/hooks/{account.kind}/{account.hook_token}")
+    hook = request.build_absolute_uri(reverse("hook", args=[account.code, account.hook_token]))
     return {
         "account": account,
         "kind_label": adapter(account.kind).label,

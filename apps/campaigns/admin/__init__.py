@@ -1,0 +1,8 @@
+"""The console's pages of the send story. `apps.reports` puts the figures onto the campaign page."""
+
+from apps.campaigns.admin.campaigns import CampaignAdmin
+from apps.campaigns.admin.messages import MessageAdmin
+from apps.campaigns.admin.policies import PolicyAdmin
+from apps.campaigns.admin.receipts import ReceiptInboxAdmin
+
+__all__ = ["CampaignAdmin", "MessageAdmin", "PolicyAdmin", "ReceiptInboxAdmin"]

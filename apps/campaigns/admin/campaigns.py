@@ -1,0 +1,251 @@
+"""Campaigns: planned, forecast, sent with a confirmation, paused, resumed, cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from apps.campaigns import services
+from apps.campaigns.admin.forecasts import forecast_context
+from apps.campaigns.drafting import store_forecast
+from apps.campaigns.errors import CampaignError
+from apps.campaigns.forms import TAG_PARTS, CampaignForm, audience_of
+from apps.campaigns.models import Campaign
+from apps.campaigns.progress import is_over, progress
+from apps.campaigns.states import CampaignState, may
+from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, policy_in_words
+from apps.users import audience
+from ums_site.confirm import Question, confirmed
+
+LABELS = {
+    "DRAFT": "default", "SCHEDULED": "info", "EXPANDING": "info", "RUNNING": "info", "PAUSED": "warning",
+    "FINISHED": "success", "CANCELLED": "default",
+}  # fmt: skip
+FORM_FIELDS = {"class": "message_class", "template": "template_version", "audience": "tags_any"}
+
+
+class StateFilter(admin.SimpleListFilter):
+    """By state."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(CAMPAIGN_STATES.items())
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(state=self.value()) if self.value() else queryset
+
+
+@admin.register(Campaign)
+class CampaignAdmin(ModelAdmin):
+    """A campaign is never changed or deleted: a draft is left, what runs is cancelled."""
+
+    list_display = ["name", "shown_state", "shown_progress", "shown_class", "business_line", "created_by", "created_at"]
+    list_filter = [StateFilter, "business_line", "source"]
+    list_select_related = ["business_line", "created_by"]
+    search_fields = ["name"]
+    ordering = ["-id"]
+    list_per_page = 30
+    actions = None
+
+    def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        return False
+
+    @display(description=_("state"), ordering="state", label=LABELS)
+    def shown_state(self, campaign: Campaign) -> tuple[str, Any]:
+        return campaign.state, CAMPAIGN_STATES.get(campaign.state, campaign.state)
+
+    @admin.display(description=_("progress"))
+    def shown_progress(self, campaign: Campaign) -> str:
+        if campaign.started_at is None:
+            return "—"
+        if is_over(campaign) and campaign.figures and "targets" in campaign.figures:
+            return _("%(people)s people") % {"people": f"{campaign.figures['targets']:,}"}
+        now = progress([campaign.pk])[campaign.pk]
+        return _("%(percent)s %% of %(people)s people") % {"percent": now.percent, "people": f"{now.total:,}"}
+
+    @admin.display(description=_("class"), ordering="message_class")
+    def shown_class(self, campaign: Campaign) -> Any:
+        return CLASSES.get(campaign.message_class, campaign.message_class)
+
+    def get_urls(self) -> list[URLPattern]:
+        deeds: dict[str, Callable[..., HttpResponse]] = {
+            "forecast": self.forecast, "send": self.send, "pause": self.pause, "resume": self.resume, "cancel": self.cancel,
+        }  # fmt: skip
+        own = [
+            path(f"<int:campaign_id>/{name}/", self.admin_site.admin_view(view), name=f"campaign_{name}")
+            for name, view in deeds.items()
+        ]
+        count = path("people/", self.admin_site.admin_view(self.people), name="campaign_people")
+        return [count, *own, *super().get_urls()]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Three steps on one page, then the forecast."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = CampaignForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            campaign = self._created(request, form)
+            if campaign is not None:
+                return redirect(reverse("admin:campaign_forecast", args=[campaign.pk]))
+        context = {"title": _("New campaign"), "opts": self.opts, "form": form, "policies": _policies(form)}
+        return render(request, "campaigns/new.html", {**self.admin_site.each_context(request), **context})
+
+    def _created(self, request: HttpRequest, form: CampaignForm) -> Campaign | None:
+        said = form.cleaned_data
+        names = ("name", "business_line", "message_class", "template_version", "policy", "scheduled_at", "pace_per_second")
+        try:
+            campaign = services.create_campaign(
+                actor=request.user, audience=form.audience(), **{name: said[name] for name in names}
+            )
+            store_forecast(actor=request.user, campaign=campaign)
+        except CampaignError as refused:
+            field = FORM_FIELDS.get(refused.field, refused.field)
+            form.add_error(field if field in form.fields else None, refused.message)
+            return None
+        return campaign
+
+    def people(self, request: HttpRequest) -> JsonResponse:
+        """How many people the tags chosen so far find."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        try:
+            found = audience.count(audience_of({part: request.GET.getlist(part) for part in TAG_PARTS}))
+        except audience.BadAudience as bad:
+            return JsonResponse({"error": str(bad)}, status=400)
+        return JsonResponse({"people": found})
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """A draft opens at its forecast; the page of a campaign that was sent is made where the figures are."""
+        campaign = get_object_or_404(Campaign, pk=int(object_id) if object_id.isdecimal() else 0)
+        return redirect(reverse("admin:campaign_forecast", args=[campaign.pk]))
+
+    def forecast(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        """What the campaign would do. POST makes the forecast anew."""
+        campaign = self._seen(request, campaign_id)
+        if request.method == "POST":
+            if not self.has_add_permission(request):
+                raise PermissionDenied
+            try:
+                store_forecast(actor=request.user, campaign=campaign)
+            except CampaignError as refused:
+                messages.error(request, refused.message)
+            return redirect(reverse("admin:campaign_forecast", args=[campaign_id]))
+        context = {**self.admin_site.each_context(request), "title": campaign.name, "opts": self.opts}
+        context |= forecast_context(request, campaign) | {"may_add": self.has_add_permission(request)}
+        return render(request, "campaigns/forecast.html", context)
+
+    def send(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        campaign = self._sendable(request, campaign_id)
+        said = campaign.forecast
+        if not said:
+            messages.error(request, _("Make the forecast first: it says how many people and what price."))
+            return redirect(reverse("admin:campaign_forecast", args=[campaign_id]))
+        people = said["targets"] - said["invalid"] - sum(said["blocked"].values())
+        facts = {"people": f"{people:,}", "name": campaign.name}
+        price = {"price": said["price"], "worst": said["worst_price"], "currency": said["currency"]}
+        question = Question(
+            title=_("Send the campaign"),
+            question=_("Send “%(name)s” to %(people)s people?") % facts,
+            consequences=[
+                _("The first step costs about %(price)s %(currency)s; if every step is needed for everybody, "
+                  "%(worst)s %(currency)s.") % price,
+                *policy_in_words(campaign.plan),
+                _("What has been sent cannot be taken back."),
+            ],
+            verb=_("Send to %(people)s people") % facts,
+            done=_("The campaign is on its way."),
+            back=page_of(campaign),
+        )  # fmt: skip
+        return confirmed(request, question, lambda: services.submit_campaign(actor=request.user, campaign=campaign), REFUSED)
+
+    def pause(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        campaign = self._sendable(request, campaign_id)
+        question = Question(
+            title=_("Pause the campaign"),
+            question=_("Pause “%(name)s”?") % {"name": campaign.name},
+            consequences=[_("What is on the wire ends; nothing new leaves until it is resumed.")],
+            verb=_("Pause"),
+            done=_("The campaign is paused."),
+            back=page_of(campaign),
+        )
+        return confirmed(request, question, lambda: services.pause_campaign(actor=request.user, campaign=campaign), REFUSED)
+
+    def resume(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        campaign = self._sendable(request, campaign_id)
+        question = Question(
+            title=_("Resume the campaign"),
+            question=_("Resume “%(name)s”?") % {"name": campaign.name},
+            consequences=[_("Messages that expired in the meantime are not sent.")],
+            verb=_("Resume"),
+            done=_("The campaign goes on."),
+            back=page_of(campaign),
+        )
+        return confirmed(request, question, lambda: services.resume_campaign(actor=request.user, campaign=campaign), REFUSED)
+
+    def cancel(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        campaign = self._sendable(request, campaign_id)
+        question = Question(
+            title=_("Cancel the campaign"),
+            question=_("Cancel “%(name)s” for good?") % {"name": campaign.name},
+            consequences=[_("Whoever was not written to yet will not be. A cancelled campaign cannot go on.")],
+            verb=_("Cancel it for good"),
+            done=_("The campaign is cancelled."),
+            back=page_of(campaign),
+            dangerous=True,
+        )
+        return confirmed(request, question, lambda: services.cancel_campaign(actor=request.user, campaign=campaign), REFUSED)
+
+    def _seen(self, request: HttpRequest, campaign_id: int) -> Campaign:
+        related = Campaign.objects.select_related("business_line", "template_version__template", "created_by")
+        campaign = get_object_or_404(related, pk=campaign_id)
+        if not self.has_view_permission(request, campaign):
+            raise PermissionDenied
+        return campaign
+
+    def _sendable(self, request: HttpRequest, campaign_id: int) -> Campaign:
+        if not request.user.has_perm("campaigns.send_campaign"):
+            raise PermissionDenied
+        return self._seen(request, campaign_id)
+
+
+REFUSED = (CampaignError,)
+
+
+def page_of(campaign: Campaign) -> str:
+    """The URL of a campaign's page."""
+    return reverse("admin:campaigns_campaign_change", args=[campaign.pk])
+
+
+def deeds_of(request: HttpRequest, campaign: Campaign) -> list[tuple[str, Any, bool]]:
+    """(URL, label, dangerous) of what this person may do to the campaign as it stands."""
+    if not request.user.has_perm("campaigns.send_campaign"):
+        return []
+    found: list[tuple[str, Any, bool]] = []
+    for name, label, state in (
+        ("pause", _("Pause"), CampaignState.PAUSED),
+        ("resume", _("Resume"), CampaignState.RUNNING),
+        ("cancel", _("Cancel"), CampaignState.CANCELLED),
+    ):
+        automatic = name == "resume" and campaign.state != CampaignState.PAUSED
+        if may("campaign", campaign.state, state) and not automatic:
+            found.append((reverse(f"admin:campaign_{name}", args=[campaign.pk]), label, name == "cancel"))
+    return found
+
+
+def _policies(form: CampaignForm) -> list[dict[str, Any]]:
+    chosen = form.fields["policy"].queryset  # type: ignore[attr-defined]
+    return [{"id": str(one.pk), "sentences": policy_in_words(one.plan)} for one in chosen]

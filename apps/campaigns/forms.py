@@ -1,0 +1,122 @@
+"""Forms of campaigns and policies. What is right is decided by the services; forms ask and pass on."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.campaigns.models import Policy
+from apps.campaigns.policy import problems
+from apps.campaigns.words import CLASSES
+from apps.partners.models import BusinessLine
+from apps.templates.models import TemplateVersion
+from apps.users.models import Tag
+
+TAG_PARTS = ("tags_any", "tags_all", "tags_none")
+MOST_TAGS = 300
+
+
+class VersionChoice(forms.ModelChoiceField):
+    """Template versions, the newest of each template first."""
+
+    def label_from_instance(self, version: TemplateVersion) -> str:
+        return f"{version.template.name} · v{version.number} ({version.template.code})"
+
+
+class CampaignForm(forms.Form):
+    """The three steps of a new campaign on one page: what, to whom, how."""
+
+    name = forms.CharField(label=_("Name"), max_length=200)
+    business_line = forms.ModelChoiceField(
+        label=_("Business line"), queryset=BusinessLine.objects.filter(active=True).order_by("name"), empty_label=None
+    )
+    template_version = VersionChoice(
+        label=_("Message template, published version"),
+        queryset=TemplateVersion.objects.select_related("template").order_by("template__name", "-number"),
+        empty_label=_("Choose …"),
+    )
+    message_class = forms.ChoiceField(
+        label=_("Class"),
+        choices=list(CLASSES.items())[::-1],
+        help_text=_("Decides which lane it takes: a one-time password never waits behind marketing."),
+    )
+    tags_any = forms.MultipleChoiceField(
+        label=_("People with at least one of these tags"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    tags_all = forms.MultipleChoiceField(
+        label=_("and with all of these tags"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    tags_none = forms.MultipleChoiceField(
+        label=_("and with none of these tags"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    policy = forms.ModelChoiceField(
+        label=_("Policy"), queryset=Policy.objects.order_by("name"), empty_label=_("Choose …")
+    )
+    scheduled_at = forms.DateTimeField(
+        label=_("Send at"), required=False, help_text=_("Empty: as soon as somebody confirms."),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"],
+    )  # fmt: skip
+    pace_per_second = forms.DecimalField(
+        label=_("Pace, messages per second"), required=False, min_value=0.01, max_digits=9, decimal_places=2,
+        help_text=_("Empty: as fast as the accounts allow."),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        tags = [(name, name) for name in Tag.objects.order_by("name").values_list("name", flat=True)[:MOST_TAGS]]
+        for part in TAG_PARTS:
+            self.fields[part].choices = tags  # type: ignore[attr-defined]
+        for field in self.fields.values():
+            if not isinstance(field.widget, forms.CheckboxSelectMultiple):
+                field.widget.attrs["class"] = "ums-input"
+
+    def clean_scheduled_at(self) -> Any:
+        moment = self.cleaned_data["scheduled_at"]
+        if moment and moment < timezone.now() - timedelta(minutes=1):
+            raise forms.ValidationError(_("This moment is over: choose a later one, or leave it empty."))
+        return moment
+
+    def audience(self) -> dict[str, Any]:
+        """The audience definition that was entered."""
+        return audience_of({part: self.cleaned_data[part] for part in TAG_PARTS})
+
+
+def audience_of(parts: dict[str, list[str]]) -> dict[str, Any]:
+    """A definition from lists of tags, empty lists left out."""
+    return {"kind": "filter", **{part: tags for part, tags in parts.items() if tags}}
+
+
+class PolicyForm(forms.ModelForm):
+    """Code, name and the plan; the plan's field is JSON that the page's editor fills."""
+
+    plan = forms.CharField(
+        label=_("Plan"), widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false"}), strip=True
+    )
+
+    class Meta:
+        model = Policy
+        fields = ["code", "name", "plan"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["plan"] = json.dumps(self.instance.plan, ensure_ascii=False, indent=2)
+            self.fields["code"].disabled = True
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "ums-input"
+
+    def clean_plan(self) -> dict[str, Any]:
+        try:
+            plan = json.loads(self.cleaned_data["plan"])
+        except ValueError as bad:
+            raise forms.ValidationError(_("The plan is not readable as JSON: %(why)s."), params={"why": bad}) from bad
+        found = problems(plan)
+        if found:
+            raise forms.ValidationError([f"{place}: {words}" for place, words in found.items()])
+        return dict(plan)

@@ -1,0 +1,117 @@
+"""What happened to one message: every rule, delivery, attempt and receipt in time order, in plain words.
+
+Addresses are shown masked, bodies not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.utils.translation import gettext as _
+
+from apps.campaigns.models import Attempt, Campaign, Delivery, Message, Receipt
+from apps.campaigns.progress import first_row_id
+from apps.campaigns.words import DELIVERY_STATES, MESSAGE_STATES, OUTCOMES, RECEIPTS, reason_in_words
+from apps.channels.models import ChannelAccount
+from apps.users.models import Binding
+from ums_site.ids import moment_of
+
+Tone = Literal["", "good", "bad", "warn"]
+OUTCOME_TONES: dict[str, Tone] = {"accepted": "good", "rejected": "bad", "misconfigured": "bad", "": ""}
+ENDS: dict[str, Tone] = {"SUCCEEDED": "good", "FAILED": "bad", "PLANNED": "", "ACTIVE": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One thing that happened. kind: "rule", "delivery", "attempt", "receipt" or "end"; `detail` is a second line."""
+
+    at: datetime
+    kind: str
+    words: str
+    detail: str = ""
+    tone: Tone = ""
+
+
+def message_timeline(message_id: int) -> list[TimelineEntry]:
+    """Everything known about one message, oldest first. Raises Message.DoesNotExist."""
+    message = Message.objects.get(pk=message_id)
+    deliveries = list(Delivery.objects.filter(message_id=message_id, id__gte=first_row_id(message_id)).order_by("id"))
+    entries = [*_beginning(message), *_of_deliveries(deliveries), *_end(message)]
+    order = {"rule": 0, "delivery": 1, "attempt": 2, "receipt": 3, "held": 4, "end": 5}
+    return sorted(entries, key=lambda entry: (entry.at, order[entry.kind]))
+
+
+def _beginning(message: Message) -> Iterator[TimelineEntry]:
+    campaign = Campaign.objects.filter(pk=message.campaign_id).first()
+    name = campaign.name if campaign else str(message.campaign_id)
+    yield TimelineEntry(moment_of(message.pk), "rule", _("Became a target of “%(campaign)s”.") % {"campaign": name})
+
+
+def _end(message: Message) -> Iterator[TimelineEntry]:
+    if message.finished_at is None:
+        return
+    words = {
+        "SUCCEEDED": _("The policy reached its goal."),
+        "FAILED": _("The message failed: surely nothing arrived."),
+        "UNKNOWN": _("Nobody will know whether it arrived."),
+        "INVALID": _("There was no address to send to."),
+        "BLOCKED": _("A rule forbade sending it."),
+    }.get(message.state, str(MESSAGE_STATES.get(message.state, message.state)))
+    yield TimelineEntry(
+        message.finished_at, "end", words, reason_in_words(message.reason), ENDS.get(message.state, "warn")
+    )
+
+
+def _of_deliveries(deliveries: list[Delivery]) -> Iterator[TimelineEntry]:
+    if not deliveries:
+        return
+    ids = [one.pk for one in deliveries]
+    accounts = ChannelAccount.objects.in_bulk({one.account_id for one in deliveries})
+    bindings = Binding.objects.in_bulk({one.binding_id for one in deliveries})
+    places = {}
+    for one in deliveries:
+        account, binding = accounts.get(one.account_id), bindings.get(one.binding_id)
+        places[one.pk] = account.name if account else str(one.account_id)
+        yield _planned(one, places[one.pk], binding.address_masked if binding else _("an address deleted since"))
+        yield from _standing(one, places[one.pk])
+    for attempt in Attempt.objects.filter(delivery_id__in=ids):
+        yield from _attempted(attempt, places[attempt.delivery_id])
+    for receipt in Receipt.objects.filter(delivery_id__in=ids):
+        yield _received(receipt, places[receipt.delivery_id])
+
+
+def _planned(delivery: Delivery, account: str, address: str) -> TimelineEntry:
+    words = _("Step %(step)s: planned over %(account)s to %(address)s.")
+    said = words % {"step": delivery.step + 1, "account": account, "address": address}
+    return TimelineEntry(moment_of(delivery.pk), "delivery", said)
+
+
+def _standing(delivery: Delivery, account: str) -> Iterator[TimelineEntry]:
+    """Where it stands now, for states that no attempt and no receipt explains."""
+    if delivery.state not in ("HELD", "CANCELLED", "CLOSED", "UNKNOWN_FINAL"):
+        return
+    at = delivery.held_until or delivery.receipt_at or delivery.accepted_at or delivery.first_intent_at
+    words = f"{account}: {DELIVERY_STATES[delivery.state]}"
+    yield TimelineEntry(at or moment_of(delivery.pk), "held", words, reason_in_words(delivery.reason), "warn")
+
+
+def _attempted(attempt: Attempt, account: str) -> Iterator[TimelineEntry]:
+    count = {"number": attempt.number, "account": account}
+    yield TimelineEntry(attempt.intent_at, "attempt", _("Try %(number)s over %(account)s begins.") % count)
+    if attempt.finished_at is None:
+        return
+    outcome = attempt.outcome.lower()
+    words = _("Answer to try %(number)s over %(account)s: %(outcome)s.")
+    said = words % (count | {"outcome": OUTCOMES.get(outcome, attempt.outcome)})
+    detail = " · ".join(part for part in (attempt.code, attempt.words, attempt.provider_id) if part)
+    yield TimelineEntry(attempt.finished_at, "attempt", said, detail, OUTCOME_TONES.get(outcome, "warn"))
+
+
+def _received(receipt: Receipt, account: str) -> TimelineEntry:
+    words = _("Receipt from %(account)s: %(state)s.")
+    said = words % {"account": account, "state": RECEIPTS.get(receipt.state, receipt.state)}
+    detail = " · ".join(part for part in (receipt.code, receipt.words) if part)
+    return TimelineEntry(receipt.occurred_at, "receipt", said, detail, "bad" if receipt.state == "failed" else "good")

@@ -1,0 +1,174 @@
+"""States, reasons and policies in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+Words = str | Promise
+
+CLASSES: dict[str, Words] = {
+    "otp": _("One-time password"),
+    "transactional": _("Notice"),
+    "marketing": _("Marketing"),
+}
+CAMPAIGN_STATES: dict[str, Words] = {
+    "DRAFT": _("draft"),
+    "SCHEDULED": _("scheduled"),
+    "EXPANDING": _("collecting people"),
+    "RUNNING": _("sending"),
+    "PAUSED": _("paused"),
+    "FINISHED": _("finished"),
+    "CANCELLED": _("cancelled"),
+}
+MESSAGE_STATES: dict[str, Words] = {
+    "PLANNED": _("planned"),
+    "ACTIVE": _("under way"),
+    "SUCCEEDED": _("reached"),
+    "FAILED": _("failed"),
+    "UNKNOWN": _("unknown"),
+    "EXPIRED": _("expired"),
+    "CANCELLED": _("cancelled"),
+    "INVALID": _("no address"),
+    "BLOCKED": _("blocked"),
+}
+DELIVERY_STATES: dict[str, Words] = {
+    "PENDING": _("waiting to be sent"),
+    "SENDING": _("being sent"),
+    "HELD": _("held"),
+    "ACCEPTED": _("taken by the provider"),
+    "DELIVERED": _("delivered"),
+    "READ": _("read"),
+    "REJECTED": _("refused"),
+    "UNDELIVERED": _("not delivered"),
+    "CLOSED": _("no receipt came"),
+    "UNKNOWN": _("outcome unknown, being resolved"),
+    "UNKNOWN_FINAL": _("outcome unknown for good"),
+    "CANCELLED": _("called off"),
+}
+REASONS: dict[str, Words] = {
+    "blacklisted": _("on the blacklist"),
+    "no_usable_address": _("no usable address on any channel of the policy"),
+    "unknown_user": _("nobody has this user id"),
+    "bad_address": _("the address is malformed"),
+    "campaign_cancelled": _("the campaign was cancelled"),
+    "no_longer_needed": _("another channel had reached the person"),
+    "receipt_window_over": _("the receipt window ended without a receipt"),
+    "no_receipt": _("no receipt came in time"),
+    "every_step_failed": _("every step of the policy failed"),
+    "unreachable": _("no channel reached the person"),
+    "expired": _("its time ran out"),
+    "render": _("a value of the text is missing"),
+    "out_of_tries": _("refused too often"),
+    "expires_first": _("would have expired before the next try"),
+    "throttled": _("the provider asked to slow down"),
+    "unavailable": _("the provider could not be reached"),
+    "account": _("the account is not set up rightly"),
+    "same_key": _("tried again under the same key, so that nothing goes twice"),
+    "repeated": _("repeated, may arrive twice"),
+    "sent_alone_next": _("sent alone next, since the provider refused the whole call"),
+    "worker_lost": _("the worker died during the call"),
+    "poison": _("workers died three times at it"),
+    "paused": _("paused"),
+    "account_paused": _("the account is paused"),
+    "breaker_open": _("the account's breaker is open"),
+    "rate": _("waits for the account's limit per second"),
+}
+OUTCOMES: dict[str, Words] = {
+    "accepted": _("taken by the provider"),
+    "rejected": _("refused by the provider"),
+    "misconfigured": _("the account is not set up rightly"),
+    "throttled": _("the provider asked to slow down"),
+    "unavailable": _("the provider could not be reached"),
+    "unknown": _("no readable answer: nobody knows whether it was taken"),
+}
+RECEIPTS: dict[str, Words] = {
+    "accepted": _("the network has taken it"),
+    "delivered": _("delivered"),
+    "failed": _("not delivered"),
+    "read": _("read"),
+    "clicked": _("clicked"),
+}
+STATE_TONES = {
+    "DRAFT": "dim", "SCHEDULED": "brand", "EXPANDING": "brand", "RUNNING": "brand", "PAUSED": "warn", "FINISHED": "good",
+    "CANCELLED": "dim", "SUCCEEDED": "good", "FAILED": "bad", "BLOCKED": "warn", "INVALID": "warn", "UNKNOWN": "warn",
+}  # fmt: skip
+
+
+def reason_in_words(reason: str) -> str:
+    """A reason as people read it: `throttled: isv.LIMIT` becomes its sentence with the provider's code behind it."""
+    if not reason:
+        return ""
+    key, colon, code = reason.partition(":")
+    known = REASONS.get(key.strip())
+    if known is None:
+        return reason
+    return f"{known} ({code.strip()})" if colon and code.strip() else str(known)
+
+
+def seconds_in_words(seconds: float) -> str:
+    """The two largest units of a duration."""
+    left, said = int(round(seconds)), []
+    for size, one in ((86400, _days), (3600, _hours), (60, _minutes), (1, _seconds)):
+        count, left = divmod(left, size)
+        if count:
+            said.append(one(count))
+    return " ".join(said[:2]) or _seconds(0)
+
+
+def _days(count: int) -> str:
+    return ngettext("%(count)s day", "%(count)s days", count) % {"count": count}
+
+
+def _hours(count: int) -> str:
+    return ngettext("%(count)s hour", "%(count)s hours", count) % {"count": count}
+
+
+def _minutes(count: int) -> str:
+    return ngettext("%(count)s minute", "%(count)s minutes", count) % {"count": count}
+
+
+def _seconds(count: int) -> str:
+    return ngettext("%(count)s second", "%(count)s seconds", count) % {"count": count}
+
+
+def policy_in_words(plan: Mapping[str, Any]) -> list[str]:
+    """A sentence for each step of a policy or of a frozen plan, and one about its end where it has one."""
+    said = [_step_in_words(step, last=step is plan["steps"][-1]) for step in plan.get("steps", [])]
+    if plan.get("expires_seconds"):
+        said.append(say("Gives up after %(time)s.") % {"time": seconds_in_words(plan["expires_seconds"])})
+    return said
+
+
+def _step_in_words(step: Mapping[str, Any], *, last: bool) -> str:
+    names = [_channel_in_words(one) for one in step.get("channels", [])]
+    if len(names) == 1:
+        how = say("Send over %(channel)s.") % {"channel": names[0]}
+    elif step.get("mode", "first") == "all":
+        how = say("Send over all of these at once: %(channels)s.") % {"channels": ", ".join(names)}
+    else:
+        how = say("Send over the first of these that reaches the person: %(channels)s.") % {"channels": ", ".join(names)}
+    return how if last else f"{how} {_until_in_words(step)}"
+
+
+def _channel_in_words(channel: Mapping[str, Any]) -> str:
+    name = str(channel.get("account", "?"))
+    if channel.get("only_tag"):
+        return say("%(channel)s (only people tagged %(tag)s)") % {"channel": name, "tag": channel["only_tag"]}
+    return name
+
+
+def _until_in_words(step: Mapping[str, Any]) -> str:
+    wait = step.get("wait_seconds")
+    if not wait:
+        return say("The next step follows only when this one definitely failed.")
+    if step.get("until", "delivered") == "accepted":
+        return say("If the provider has not taken it within %(time)s, the next step follows.") % {
+            "time": seconds_in_words(wait)
+        }
+    return say("If it is not delivered within %(time)s, the next step follows.") % {"time": seconds_in_words(wait)}

@@ -1,0 +1,133 @@
+"""What the campaign page shows, made ready for its template."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from apps.campaigns.models import Campaign
+from apps.campaigns.progress import is_over
+from apps.campaigns.states import CampaignState
+from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, STATE_TONES, policy_in_words, reason_in_words
+from apps.channels.models import ChannelAccount
+from apps.channels.registry import KINDS, adapter
+from apps.reports.drill import SYMBOLS
+from apps.reports.figures import Figures, campaign_figures
+
+TILES = [
+    "targets", "invalid", "blocked", "valid", "accepted", "refused", "in_progress", "recalled",
+    "delivered", "undelivered", "unknown", "in_window", "read", "reissued",
+]  # fmt: skip
+PARTS = [
+    ("delivered", "good"), ("in_window", "brand"), ("unknown", "warn"), ("undelivered", "bad"), ("refused", "bad"),
+    ("invalid", "dim"), ("blocked", "dim"), ("recalled", "dim"),
+]  # fmt: skip
+FUNNEL = ["targets", "valid", "accepted", "delivered", "read"]
+
+
+def campaign_context(campaign: Campaign) -> dict[str, Any]:
+    """Figures as of now with their drill-down addresses. `settled`: nothing will move any more."""
+    figures = campaign_figures(campaign.pk)
+    counts = asdict(figures)
+    total = figures.targets or 1
+    done = figures.targets - figures.in_progress
+    return {
+        "campaign": campaign,
+        "figures": figures,
+        "state": CAMPAIGN_STATES.get(campaign.state, campaign.state),
+        "tone": STATE_TONES.get(campaign.state, "dim"),
+        "shown_class": CLASSES.get(campaign.message_class, campaign.message_class),
+        "sentences": policy_in_words(campaign.plan),
+        "expanding": campaign.state == CampaignState.EXPANDING,
+        "percent": done * 100 // total if figures.targets else 0,
+        "done": done,
+        "parts": [(tone, round(counts[name] * 100 / total, 3), SYMBOLS[name][1]) for name, tone in PARTS if counts[name]],
+        "tiles": [(name, *SYMBOLS[name], counts[name], messages_link(campaign, name)) for name in TILES],
+        "funnel": [(SYMBOLS[name][1], counts[name], round(counts[name] * 100 / total, 2)) for name in FUNNEL],
+        "channels": _channels(campaign, figures),
+        "routes": _routes(campaign, figures),
+        "reasons": _reasons(campaign, figures),
+        "versus": _versus(campaign, figures),
+        "settled": is_over(campaign) and not figures.window_open,
+    }
+
+
+def messages_link(campaign: Campaign, figure: str = "", **also: str) -> str:
+    """The list of the messages that a figure counts."""
+    asked = {"campaign": str(campaign.pk), **({"figure": figure} if figure else {}), **also}
+    return f"{reverse('admin:campaigns_message_changelist')}?{urlencode(asked)}"
+
+
+def _channels(campaign: Campaign, figures: Figures) -> list[dict[str, Any]]:
+    accounts = {one.code: one for one in ChannelAccount.objects.filter(code__in=figures.by_channel)}
+    rows = []
+    for code, held in figures.by_channel.items():
+        account = accounts.get(code)
+        names = ("tried", "accepted", "delivered", "undelivered", "unknown", "in_window")
+        cells = [(held[name], messages_link(campaign, f"{name}@{account.pk}") if account else "") for name in names]  # type: ignore[literal-required]
+        rows.append(
+            {
+                "account": account or code,
+                "kind": adapter(account.kind).label if account else "",
+                "cells": cells,
+                "rate": _percent(held["delivered"], held["accepted"]) if held["measurable"] else _("not measurable"),
+                "pieces": held["pieces"],
+                "cost": money(held["cost"]),
+                "currency": account.currency if account else "",
+            }
+        )
+    return rows
+
+
+def _routes(campaign: Campaign, figures: Figures) -> list[dict[str, Any]]:
+    return [
+        {
+            "route": " → ".join(_kinds_in_words(step) for step in name.split(" > ")),
+            "people": held["people"],
+            "delivered": held["delivered"],
+            "rate": _percent(held["delivered"], held["people"]),
+            "link": messages_link(campaign, f"route:{name}"),
+        }
+        for name, held in figures.by_route.items()
+    ]
+
+
+def _kinds_in_words(kinds: str) -> str:
+    return " + ".join(_(adapter(kind).label) if kind in KINDS else kind for kind in kinds.split(" + "))
+
+
+def _reasons(campaign: Campaign, figures: Figures) -> list[tuple[str, int, str]]:
+    found = [*figures.invalid_reasons.items(), *figures.blocked_reasons.items()]
+    return [(reason_in_words(reason), people, messages_link(campaign, reason=reason)) for reason, people in found]
+
+
+def _versus(campaign: Campaign, figures: Figures) -> list[tuple[str, str, str]]:
+    """What was forecast beside what came of it."""
+    said = campaign.forecast
+    if not said:
+        return []
+    blocked = sum(said["blocked"].values())
+    rows = [
+        (_("targets"), f"{said['targets']:,}", f"{figures.targets:,}"),
+        (_("valid targets"), f"{said['targets'] - said['invalid'] - blocked:,}", f"{figures.valid:,}"),
+    ]
+    if figures.cost is not None:
+        price = f"{said['price']} – {said['worst_price']} {said['currency']}"
+        rows.append((_("cost"), price, f"{money(figures.cost)} {figures.currency}"))
+    return rows
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part * 100 / whole:.1f} %" if whole else "—"
+
+
+def money(amount: Decimal | None) -> str:
+    """Two decimals, more only where the cents would hide something."""
+    if amount is None:
+        return "—"
+    return f"{amount:,.2f}" if amount == amount.quantize(Decimal("0.01")) or amount >= 1 else f"{amount.normalize():f}"
