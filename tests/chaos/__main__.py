@@ -117,9 +117,17 @@ def run_case(name: str, profile: str, seed: int, n: int, database: str) -> int:
     print(
         json.dumps(
             {
-                "id": name, "profile": profile, "seed": seed, "n": n, "accepted": found.accepted, "lost": found.lost,
-                "duplicates": found.duplicates, "unknown": found.unknown, "unknown_bound": expected.bound,
-                "pass": not problems, "seconds": round(time.monotonic() - began, 1),
+                "id": name,
+                "profile": profile,
+                "seed": seed,
+                "n": n,
+                "accepted": found.accepted,
+                "lost": found.lost,
+                "duplicates": found.duplicates,
+                "unknown": found.unknown,
+                "unknown_bound": expected.bound,
+                "pass": not problems,
+                "seconds": round(time.monotonic() - began, 1),
                 "note": "; ".join([expected.note, *problems] if expected.note else problems),
             },
             ensure_ascii=False,

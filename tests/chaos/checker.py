@@ -101,9 +101,7 @@ def check(campaign_id: int, ledger: Path, n: int, refusals: bool = False) -> Fin
 
 def load(campaign_id: int, lines: Iterable[Mapping[str, Any]]) -> None:
     """Puts the ledger, and our deliveries with the hash the ledger writes for their address, into temporary tables."""
-    rows = [
-        (one["t"], one["ev"], one["key"], one["delivery_ref"], one["addr_hash"], str(one["pid"])) for one in lines
-    ]
+    rows = [(one["t"], one["ev"], one["key"], one["delivery_ref"], one["addr_hash"], str(one["pid"])) for one in lines]
     with connection.cursor() as cursor:
         cursor.execute(TABLES)
         template = "(to_timestamp(%s), %s, %s, %s, %s, %s)"
@@ -111,7 +109,9 @@ def load(campaign_id: int, lines: Iterable[Mapping[str, Any]]) -> None:
             execute_values(cursor.cursor, "INSERT INTO chaos_ledger VALUES %s", rows, template, page_size=1000)
         hashes = address_hashes(campaign_id)
         cursor.execute(OURS, [list(hashes), list(hashes.values()), [to_base36(one) for one in hashes]])
-        cursor.execute("CREATE INDEX ON chaos_ledger (addr); CREATE INDEX ON chaos_delivery (addr); ANALYZE chaos_ledger")
+        cursor.execute(
+            "CREATE INDEX ON chaos_ledger (addr); CREATE INDEX ON chaos_delivery (addr); ANALYZE chaos_ledger"
+        )
 
 
 def address_hashes(campaign_id: int) -> dict[int, str]:

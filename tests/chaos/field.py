@@ -114,7 +114,11 @@ class Field:
             stop_seconds=5,
         )
         launcher = self.launch(process)
-        self.wait(lambda: any("ended by SIGKILL" in line for line in self.lines if process.name in line), seconds, process.name)
+        self.wait(
+            lambda: any("ended by SIGKILL" in line for line in self.lines if process.name in line),
+            seconds,
+            process.name,
+        )
         launcher.stop()
 
     def horses(self) -> list[int]:
@@ -204,11 +208,20 @@ class Field:
             time.sleep(0.05)
 
     def sent(self) -> int:
-        return int(self.one("SELECT count(*) FROM campaigns_delivery WHERE campaign_id = %s AND state NOT IN ('PENDING')", self.campaign.pk))
+        return int(
+            self.one(
+                "SELECT count(*) FROM campaigns_delivery WHERE campaign_id = %s AND state NOT IN ('PENDING')",
+                self.campaign.pk,
+            )
+        )
 
     def sending(self) -> int:
         """Rows between intent and result."""
-        return int(self.one("SELECT count(*) FROM campaigns_delivery WHERE campaign_id = %s AND state = 'SENDING'", self.campaign.pk))
+        return int(
+            self.one(
+                "SELECT count(*) FROM campaigns_delivery WHERE campaign_id = %s AND state = 'SENDING'", self.campaign.pk
+            )
+        )
 
     def at_rest(self) -> bool:
         """Nothing is left to do, and the campaign knows it."""

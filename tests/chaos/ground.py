@@ -90,7 +90,9 @@ def people_csv(count: int) -> bytes:
     rows.writerow(["user_id", "name", "phone", "email", "jpush", "balance"])
     for number in range(count):
         device = f"{number:019x}"
-        rows.writerow([f"C{number:07d}", f"客户{number}", phone_of(number), f"c{number}@mail.example.net", device, "12.50"])
+        rows.writerow(
+            [f"C{number:07d}", f"客户{number}", phone_of(number), f"c{number}@mail.example.net", device, "12.50"]
+        )
     return out.getvalue().encode()
 
 
