@@ -51,10 +51,20 @@ def business_line() -> BusinessLine:
 def accounts(http: str, smtp_host: str, smtp_port: int, receipt_window: timedelta, unknown_window: timedelta) -> None:
     """One account of each kind, pointed at the simulator; saved again where the simulator listens elsewhere now."""
     plain: dict[str, Any] = {"receipt_window": receipt_window, "unknown_window": unknown_window, "max_in_flight": 100}
-    _account("push-main", "App 推送", "push_jpush", {**plain, "price": Decimal("0")},
-             {"app_key": JPUSH_KEY, "master_secret": JPUSH_SECRET, "base_url": http, "report_base_url": http})
-    _account("sms-main", "阿里云短信", "sms_aliyun", {**plain, "price": Decimal("0.045")},
-             {"access_key_id": ALIYUN_KEY, "access_key_secret": ALIYUN_SECRET, "base_url": http})
+    _account(
+        "push-main",
+        "App 推送",
+        "push_jpush",
+        {**plain, "price": Decimal("0")},
+        {"app_key": JPUSH_KEY, "master_secret": JPUSH_SECRET, "base_url": http, "report_base_url": http},
+    )
+    _account(
+        "sms-main",
+        "阿里云短信",
+        "sms_aliyun",
+        {**plain, "price": Decimal("0.045")},
+        {"access_key_id": ALIYUN_KEY, "access_key_secret": ALIYUN_SECRET, "base_url": http},
+    )
     _account("mail-main", "邮件", "email_smtp", {**plain, "price": Decimal("0.001")},
              {"host": smtp_host, "port": smtp_port, "security": "none", "username": SMTP_USER, "password": SMTP_PASSWORD,
               "from_address": "service@bank.example", "from_name": "优选银行", "bounce_domain": "bounce.bank.example",
@@ -74,9 +84,7 @@ def template() -> TemplateVersion:
     ensure_default_attributes()
     held = MessageTemplate.objects.filter(code="monthly-statement").first()
     if held is None:
-        held = save_draft(
-            actor=ACTOR, code="monthly-statement", name="月度账单", variables=VARIABLES, bodies=BODIES
-        )
+        held = save_draft(actor=ACTOR, code="monthly-statement", name="月度账单", variables=VARIABLES, bodies=BODIES)
     return held.versions.order_by("-number").first() or publish_version(actor=ACTOR, template=held)
 
 
@@ -90,6 +98,4 @@ def policy(wait: timedelta) -> Policy:
         ],
         "expires_seconds": 86400,
     }
-    return Policy.objects.update_or_create(
-        code="push-then-sms", defaults={"name": "推送未达补发短信", "plan": plan}
-    )[0]
+    return Policy.objects.update_or_create(code="push-then-sms", defaults={"name": "推送未达补发短信", "plan": plan})[0]

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.receipts import merge_events
+from apps.campaigns.pipeline.settle import POLL_BEFORE, POLL_GAP
 from apps.campaigns.pipeline.transports import Transports
 from apps.channels.contract import Account, Adapter, Envelope, HttpAnswer, HttpRequest, ReceiptEvent, Receipts
 from apps.channels.models import ChannelAccount
@@ -85,7 +86,8 @@ WITH left_over AS (
     WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s AND state IN ('ACCEPTED', 'UNKNOWN')
 )
 UPDATE campaigns_batch b SET poll_at = CASE WHEN l.since IS NULL THEN NULL ELSE
-    now() + greatest(%(soonest)s, least(%(latest)s, (now() - l.since) * %(further)s)) END
+    least(now() + greatest(%(soonest)s, least(%(latest)s, (now() - l.since) * %(further)s)),
+          CASE WHEN b.follow_up_at > now() + %(before)s + %(gap)s THEN b.follow_up_at - %(before)s END) END
 FROM left_over l WHERE b.id = %(batch)s
 """
 
@@ -101,6 +103,8 @@ def _ask_again(batch: Batch) -> None:
                 "soonest": SOONEST,
                 "latest": LATEST,
                 "further": FURTHER,
+                "before": POLL_BEFORE,
+                "gap": POLL_GAP,
             },
         )
 

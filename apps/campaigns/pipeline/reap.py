@@ -105,7 +105,9 @@ def _decide(batch: Batch, capabilities: Any, row: tuple[Any, ...], now: datetime
     campaign = batch.campaign
     history = History(burnt, first_intent_at or now, campaign.expires_at, 0.5)
     message_class = MessageClass(campaign.message_class)
-    decided = after_crash(history, crashes + 1, capabilities, message_class, now, timedelta(seconds=settings.UMS_TIMERS.t_http))
+    decided = after_crash(
+        history, crashes + 1, capabilities, message_class, now, timedelta(seconds=settings.UMS_TIMERS.t_http)
+    )
     return delivery_id, decided.state, decided.reason, decided.held_until, decided.stamp
 
 

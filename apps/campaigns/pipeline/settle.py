@@ -26,6 +26,8 @@ from ums_site.ids import first_id_at
 Facts = dict[int, list[DeliveryFacts]]
 CHUNK = 2000
 FIRST_POLL = timedelta(seconds=2)
+POLL_BEFORE = timedelta(seconds=1.5)  # a decision that waits for a receipt is preceded by a question
+POLL_GAP = timedelta(seconds=0.4)
 CLOCKS_APART = timedelta(minutes=5)  # ids carry wall-clock time; this bounds the partitions that are read
 
 
@@ -193,8 +195,15 @@ def settle_batch(batch: Batch) -> None:
         cursor.execute(
             "UPDATE campaigns_batch SET follow_up_at = %s, poll_at = CASE WHEN %s THEN coalesce(poll_at, %s) END, "
             "state = CASE WHEN %s AND state = 'DONE' THEN 'READY' ELSE state END WHERE id = %s",
-            [look_at, bool(poll), now + FIRST_POLL, reopened, batch.pk],
+            [look_at, bool(poll), _first_poll(now, look_at), reopened, batch.pk],
         )
+
+
+def _first_poll(now: datetime, look_at: datetime | None) -> datetime:
+    """Two seconds on, or well before the next decision where that comes sooner."""
+    if look_at is None:
+        return now + FIRST_POLL
+    return min(now + FIRST_POLL, max(now + POLL_GAP, look_at - POLL_BEFORE))
 
 
 def _close_unknown(batch: Batch, now: datetime) -> bool:
