@@ -6,9 +6,13 @@ A job carries the lane only. Rings of one lane coalesce: while one waits unheard
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django_rq import get_connection, get_queue
+from redis import Redis
 from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
@@ -29,9 +33,10 @@ def ring_now(lane: str) -> bool:
     if lane not in LANES:
         raise ValueError(f"{lane!r} is not a lane; lanes are {', '.join(LANES)}")
     try:
-        if not get_connection(lane).set(_bell(lane), 1, nx=True, ex=BELL_SECONDS):
+        redis = _redis(lane)
+        if not redis.set(_bell(lane), 1, nx=True, ex=BELL_SECONDS):
             return False
-        get_queue(lane).enqueue(JOB, lane, ttl=15, result_ttl=0, failure_ttl=86400)
+        get_queue(lane, connection=redis).enqueue(JOB, lane, ttl=15, result_ttl=0, failure_ttl=86400)
     except RedisError as away:
         log.warning("ring_failed", lane=lane, error=type(away).__name__)
         return False
@@ -41,9 +46,19 @@ def ring_now(lane: str) -> bool:
 def heard(lane: str) -> None:
     """Called by the worker before it looks for work: rings from now on count again."""
     try:
-        get_connection(lane).delete(_bell(lane))
+        _redis(lane).delete(_bell(lane))
     except RedisError as away:
         log.warning("bell_not_cleared", lane=lane, error=type(away).__name__)
+
+
+def _redis(lane: str) -> Redis:
+    return _kept(lane, str(settings.RQ_QUEUES[lane]))
+
+
+@lru_cache(maxsize=32)
+def _kept(lane: str, _configuration: str) -> Redis:
+    """One client, and so one pool of connections, a lane: a new one for every ring costs more than the ring."""
+    return get_connection(lane)
 
 
 def _bell(lane: str) -> str:

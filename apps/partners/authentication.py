@@ -7,6 +7,7 @@ import hmac
 import secrets
 from datetime import datetime, timedelta
 
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication
@@ -61,13 +62,25 @@ class ApiKeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
+FIND = """
+SELECT k.id, k.label, k.digest, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, l.id, l.code, l.name, l.active,
+       l.created_at
+FROM partners_apikey k JOIN partners_businessline l ON l.id = k.business_line_id WHERE k.prefix = %s
+"""
+
+
 def find_key(text: str, now: datetime) -> ApiKey | None:
-    """The live key with this text; notes its use once a minute."""
+    """The live key with this text; notes its use once a minute. In SQL, since every call of the API begins with it."""
     prefix = text[4:12] if text.startswith("ums_") else ""
-    key = ApiKey.objects.select_related("business_line").filter(prefix=prefix).first()
-    if key is None or not hmac.compare_digest(key.digest, _digest(text)):
+    with connection.cursor() as cursor:
+        cursor.execute(FIND, [prefix.replace("\0", "")])
+        row = cursor.fetchone()
+    if row is None or not hmac.compare_digest(row[2], _digest(text)):
         return None
-    if key.revoked_at or (key.expires_at and key.expires_at <= now) or not key.business_line.active:
+    line = BusinessLine(*row[7:])
+    key = ApiKey(row[0], line.pk, row[1], prefix, *row[2:7])
+    key.business_line = line
+    if key.revoked_at or (key.expires_at and key.expires_at <= now) or not line.active:
         return None
     if key.last_used_at is None or now - key.last_used_at > USED_EVERY:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
