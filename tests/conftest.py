@@ -49,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
         for queue in settings.RQ_QUEUES.values():
             queue["URL"] = settings.REDIS_URL
     os.environ["REDIS_URL"] = settings.REDIS_URL
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

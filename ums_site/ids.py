@@ -28,6 +28,14 @@ def first_id_at(moment: datetime) -> int:
     return int((moment - EPOCH) / timedelta(milliseconds=1)) << SHIFT
 
 
+def first_row_id(parent_id: int) -> int:
+    """No row that belongs to the one with this id has a smaller id, an hour of clocks apart included.
+
+    It bounds the partitions to look into; it is not a filter.
+    """
+    return max(0, parent_id - (3_600_000 << SHIFT))
+
+
 def moment_of(row_id: int) -> datetime:
     """When a row with this id was made, to the millisecond, in UTC."""
     return EPOCH + timedelta(milliseconds=row_id >> SHIFT)

@@ -52,7 +52,8 @@ def _chunks(campaign: Campaign) -> Iterator[None]:
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                "SELECT max(id) FROM (SELECT id FROM users_recipient WHERE id > %s ORDER BY id LIMIT %s) c", [last, CHUNK]
+                "SELECT max(id) FROM (SELECT id FROM users_recipient WHERE id > %s ORDER BY id LIMIT %s) c",
+                [last, CHUNK],
             )
             end = cursor.fetchone()[0]
             if end is None:

@@ -10,7 +10,7 @@ from django.db.models import Count
 
 from apps.campaigns.models import Campaign, Message
 from apps.campaigns.states import FINAL_MESSAGE
-from ums_site.ids import SHIFT
+from ums_site.ids import first_row_id
 
 OVER = ("FINISHED", "CANCELLED")
 
@@ -43,11 +43,6 @@ def progress(campaign_ids: Sequence[int]) -> dict[int, Progress]:
     for campaign_id, state, count in rows.values_list("campaign_id", "state").annotate(Count("id")):
         found[campaign_id].states[state] = count
     return found
-
-
-def first_row_id(row_id: int) -> int:
-    """No row made after this one has a smaller id: it bounds the partitions to look into."""
-    return row_id >> SHIFT << SHIFT
 
 
 def is_over(campaign: Campaign) -> bool:

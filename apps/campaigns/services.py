@@ -26,6 +26,7 @@ from apps.users.models import Recipient
 from apps.users.services import bind_raw_addresses
 from ums_site.clock import database_now
 from ums_site.crypto import keyring
+from ums_site.ids import first_row_id
 from ums_site.queues import ring
 
 PRIORITY = {MessageClass.OTP: 100, MessageClass.TRANSACTIONAL: 50, MessageClass.MARKETING: 0}
@@ -196,7 +197,7 @@ def cancel_campaign(*, actor: object, campaign: Campaign) -> Campaign:
         cursor.execute(
             "UPDATE campaigns_message SET state = 'CANCELLED', reason = 'campaign_cancelled', finished_at = now() "
             "WHERE campaign_id = %s AND id >= %s AND state = 'PLANNED'",
-            [held.pk, held.pk],
+            [held.pk, first_row_id(held.pk)],
         )
     ring(held.lane)
     return held

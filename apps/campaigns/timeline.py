@@ -13,11 +13,10 @@ from typing import Literal
 from django.utils.translation import gettext as _
 
 from apps.campaigns.models import Attempt, Campaign, Delivery, Message, Receipt
-from apps.campaigns.progress import first_row_id
 from apps.campaigns.words import DELIVERY_STATES, MESSAGE_STATES, OUTCOMES, RECEIPTS, reason_in_words
 from apps.channels.models import ChannelAccount
 from apps.users.models import Binding
-from ums_site.ids import moment_of
+from ums_site.ids import first_row_id, moment_of
 
 Tone = Literal["", "good", "bad", "warn"]
 OUTCOME_TONES: dict[str, Tone] = {"accepted": "good", "rejected": "bad", "misconfigured": "bad", "": ""}

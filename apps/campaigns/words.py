@@ -152,7 +152,9 @@ def _step_in_words(step: Mapping[str, Any], *, last: bool) -> str:
     elif step.get("mode", "first") == "all":
         how = say("Send over all of these at once: %(channels)s.") % {"channels": ", ".join(names)}
     else:
-        how = say("Send over the first of these that reaches the person: %(channels)s.") % {"channels": ", ".join(names)}
+        how = say("Send over the first of these that reaches the person: %(channels)s.") % {
+            "channels": ", ".join(names)
+        }
     return how if last else f"{how} {_until_in_words(step)}"
 
 

@@ -46,7 +46,9 @@ def campaign_context(campaign: Campaign) -> dict[str, Any]:
         "expanding": campaign.state == CampaignState.EXPANDING,
         "percent": done * 100 // total if figures.targets else 0,
         "done": done,
-        "parts": [(tone, round(counts[name] * 100 / total, 3), SYMBOLS[name][1]) for name, tone in PARTS if counts[name]],
+        "parts": [
+            (tone, round(counts[name] * 100 / total, 3), SYMBOLS[name][1]) for name, tone in PARTS if counts[name]
+        ],
         "tiles": [(name, *SYMBOLS[name], counts[name], messages_link(campaign, name)) for name in TILES],
         "funnel": [(SYMBOLS[name][1], counts[name], round(counts[name] * 100 / total, 2)) for name in FUNNEL],
         "channels": _channels(campaign, figures),

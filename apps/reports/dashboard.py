@@ -81,14 +81,21 @@ def _today() -> list[tuple[str, int, str, str]]:
         (_("under way"), states.get("ACTIVE", 0) + states.get("PLANNED", 0), "", f"{messages}?state=ACTIVE"),
         (_("deliveries taken by providers"), taken, "", ""),
         (_("deliveries delivered"), sent.get("DELIVERED", 0) + sent.get("READ", 0), "good", ""),
-        (_("messages failed"), states.get("FAILED", 0), "bad" if states.get("FAILED") else "", f"{messages}?state=FAILED"),
+        (
+            _("messages failed"),
+            states.get("FAILED", 0),
+            "bad" if states.get("FAILED") else "",
+            f"{messages}?state=FAILED",
+        ),
         (_("deliveries of unknown outcome"), unknown, "warn" if unknown else "", f"{messages}?state=UNKNOWN"),
     ]
 
 
 def _campaigns() -> list[dict[str, Any]]:
     """What is open, and behind it the newest of the rest."""
-    shown = list(Campaign.objects.filter(state__in=["EXPANDING", "RUNNING", "PAUSED", "SCHEDULED"]).order_by("-id")[:NEWEST])
+    shown = list(
+        Campaign.objects.filter(state__in=["EXPANDING", "RUNNING", "PAUSED", "SCHEDULED"]).order_by("-id")[:NEWEST]
+    )
     if len(shown) < NEWEST:
         rest = Campaign.objects.exclude(pk__in=[one.pk for one in shown]).order_by("-id")
         shown += rest[: NEWEST - len(shown)]

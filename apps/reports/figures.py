@@ -21,7 +21,7 @@ from apps.campaigns.policy import load
 from apps.channels.models import ChannelAccount
 from apps.reports.standing import Group, Slot, Standing, channel_standing, route, standing
 from ums_site.clock import database_now
-from ums_site.ids import SHIFT
+from ums_site.ids import first_row_id
 
 COUNTED = (
     "targets",
@@ -172,11 +172,6 @@ def campaign_figures(campaign_id: int) -> Figures:
         by_route=_by_route(groups, slots),
         **_baseline(campaign.figures, cost),
     )
-
-
-def first_row_id(campaign_id: int) -> int:
-    """No row of a campaign has a smaller id: it bounds the partitions to look into."""
-    return campaign_id >> SHIFT << SHIFT
 
 
 def _slots(campaign: Campaign) -> list[Slot]:

@@ -6,7 +6,6 @@ in chunks, so that a million need no more memory than a thousand.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,18 +14,17 @@ from typing import Any
 from django.db import connection
 
 from apps.campaigns.models import Campaign
-from apps.campaigns.pipeline.window import PAYLOAD_PLACE
+from apps.campaigns.pipeline.window import values_of
 from apps.campaigns.policy import load
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from apps.channels.selectors import usable_accounts
-from apps.reports.figures import first_row_id
 from apps.templates.errors import NoBody
-from apps.templates.render import CompiledBody, RenderError
+from apps.templates.render import RenderError
 from apps.templates.selectors import compiled
-from apps.users.attributes import open_sealed
 from apps.users.audience import blocked_binding
-from ums_site.crypto import SealBroken, keyring
+from ums_site.crypto import SealBroken
+from ums_site.ids import first_row_id
 
 CHUNK = 5000
 SHORT_MESSAGES = "sms_"  # every kind of short message channel begins like this
@@ -70,7 +68,7 @@ def measure_baseline(campaign: Campaign) -> Baseline | None:
     people = pieces = 0
     for row in _reachable(campaign, account):
         try:
-            content = body.render(_values(body, *row))
+            content = body.render(values_of(body, *row))
         except (RenderError, SealBroken):
             continue
         people += 1
@@ -123,17 +121,3 @@ def _span(campaign_id: int) -> tuple[int, int]:
         )
         first, last = cursor.fetchone()
         return first, last
-
-
-def _values(
-    body: CompiledBody, user_id: str | None, attributes: str | None, sealed: Any, payload: Any
-) -> dict[str, object]:
-    """The values that dispatch would render with."""
-    values: dict[str, object] = json.loads(attributes) if attributes else {}
-    if user_id:
-        values["user_id"] = user_id
-        if sealed and not values.keys() >= set(body.names):
-            values |= open_sealed(user_id, sealed)
-    if payload:
-        values |= json.loads(keyring().open(payload, PAYLOAD_PLACE))
-    return values

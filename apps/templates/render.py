@@ -230,7 +230,7 @@ def _link(value: str) -> str:
 class CompiledBody:
     """One body of one version, ready to be rendered for anybody; it never changes and may be shared by threads."""
 
-    __slots__ = ("_bases", "_derived", "_outputs", "_mappings", "_fixed_size", "_hole_count")
+    __slots__ = ("_bases", "_derived", "_outputs", "_mappings", "_fixed_size", "_hole_count", "needed")
 
     def __init__(
         self,
@@ -241,6 +241,7 @@ class CompiledBody:
     ) -> None:
         self._bases, self._outputs, self._mappings = bases, outputs, mappings
         self._derived = derived[::-1]
+        self.needed = frozenset(name for name, _write in bases)  # the same as `names`, for quick comparison
         self._fixed_size = sum(len(part.encode()) for output in outputs for part in output.frame)
         self._hole_count = sum(len(output.holes) for output in outputs)
 

@@ -8,7 +8,7 @@ from statistics import median
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("apps", "ums_site", "simulator", "bench")
+FOLDERS = ("apps", "ums_site", "simulator", "bench", "demo")
 LONGEST_FILE = 450
 LONGEST_FUNCTION = 60
 MEDIAN_FUNCTION = 10

@@ -106,7 +106,15 @@ class CampaignAdmin(ModelAdmin):
 
     def _created(self, request: HttpRequest, form: CampaignForm) -> Campaign | None:
         said = form.cleaned_data
-        names = ("name", "business_line", "message_class", "template_version", "policy", "scheduled_at", "pace_per_second")
+        names = (
+            "name",
+            "business_line",
+            "message_class",
+            "template_version",
+            "policy",
+            "scheduled_at",
+            "pace_per_second",
+        )
         try:
             campaign = services.create_campaign(
                 actor=request.user, audience=form.audience(), **{name: said[name] for name in names}
@@ -170,7 +178,9 @@ class CampaignAdmin(ModelAdmin):
             done=_("The campaign is on its way."),
             back=page_of(campaign),
         )  # fmt: skip
-        return confirmed(request, question, lambda: services.submit_campaign(actor=request.user, campaign=campaign), REFUSED)
+        return confirmed(
+            request, question, lambda: services.submit_campaign(actor=request.user, campaign=campaign), REFUSED
+        )
 
     def pause(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
         campaign = self._sendable(request, campaign_id)
@@ -182,7 +192,9 @@ class CampaignAdmin(ModelAdmin):
             done=_("The campaign is paused."),
             back=page_of(campaign),
         )
-        return confirmed(request, question, lambda: services.pause_campaign(actor=request.user, campaign=campaign), REFUSED)
+        return confirmed(
+            request, question, lambda: services.pause_campaign(actor=request.user, campaign=campaign), REFUSED
+        )
 
     def resume(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
         campaign = self._sendable(request, campaign_id)
@@ -194,7 +206,9 @@ class CampaignAdmin(ModelAdmin):
             done=_("The campaign goes on."),
             back=page_of(campaign),
         )
-        return confirmed(request, question, lambda: services.resume_campaign(actor=request.user, campaign=campaign), REFUSED)
+        return confirmed(
+            request, question, lambda: services.resume_campaign(actor=request.user, campaign=campaign), REFUSED
+        )
 
     def cancel(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
         campaign = self._sendable(request, campaign_id)
@@ -207,7 +221,9 @@ class CampaignAdmin(ModelAdmin):
             back=page_of(campaign),
             dangerous=True,
         )
-        return confirmed(request, question, lambda: services.cancel_campaign(actor=request.user, campaign=campaign), REFUSED)
+        return confirmed(
+            request, question, lambda: services.cancel_campaign(actor=request.user, campaign=campaign), REFUSED
+        )
 
     def _seen(self, request: HttpRequest, campaign_id: int) -> Campaign:
         related = Campaign.objects.select_related("business_line", "template_version__template", "created_by")

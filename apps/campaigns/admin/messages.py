@@ -16,11 +16,10 @@ from unfold.decorators import display
 
 from apps.campaigns.admin.reading import ReadOnlyAdmin
 from apps.campaigns.models import Campaign, Message
-from apps.campaigns.progress import first_row_id
 from apps.campaigns.timeline import message_timeline
 from apps.campaigns.words import MESSAGE_STATES, reason_in_words
 from apps.users.models import Recipient
-from ums_site.ids import moment_of
+from ums_site.ids import first_row_id, moment_of
 
 LABELS = {
     "SUCCEEDED": "success", "FAILED": "danger", "UNKNOWN": "warning", "BLOCKED": "warning", "INVALID": "warning",

@@ -72,4 +72,6 @@ class PolicyAdmin(ModelAdmin):
 
 def _accounts() -> list[dict[str, str]]:
     accounts = ChannelAccount.objects.order_by("code")
-    return [{"code": one.code, "name": one.name, "kind": one.kind, "label": adapter(one.kind).label} for one in accounts]
+    return [
+        {"code": one.code, "name": one.name, "kind": one.kind, "label": adapter(one.kind).label} for one in accounts
+    ]

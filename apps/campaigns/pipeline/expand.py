@@ -24,6 +24,7 @@ from apps.campaigns.pipeline.plan import (
 from apps.campaigns.states import CampaignState
 from apps.users.audience import blocked_recipient, condition
 from ums_site.failpoints import failpoint
+from ums_site.ids import first_row_id
 
 CHUNK = 10_000
 
@@ -108,7 +109,7 @@ def _expand_given(campaign: Campaign) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, state FROM campaigns_message WHERE campaign_id = %s AND id > %s AND id <= %s ORDER BY id LIMIT %s",
-            [campaign.pk, max(campaign.expand_cursor, campaign.pk), campaign.expand_end, CHUNK],
+            [campaign.pk, max(campaign.expand_cursor, first_row_id(campaign.pk)), campaign.expand_end, CHUNK],
         )
         rows = cursor.fetchall()
     waiting = {row[0]: 0 for row in rows if row[1] == "PLANNED"}

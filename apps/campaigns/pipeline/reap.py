@@ -32,7 +32,8 @@ WHERE c.state = 'RUNNING' AND NOT EXISTS (
     SELECT 1 FROM campaigns_batch b WHERE b.campaign_id = c.id
     AND (b.state <> 'DONE' OR b.suspect_at IS NOT NULL)
 ) AND NOT EXISTS (
-    SELECT 1 FROM campaigns_message m WHERE m.campaign_id = c.id AND m.id >= c.id AND m.state IN ('PLANNED', 'ACTIVE')
+    SELECT 1 FROM campaigns_message m WHERE m.campaign_id = c.id AND m.id > c.id - (3600000::bigint << 22)
+    AND m.state IN ('PLANNED', 'ACTIVE')
 ) RETURNING c.id
 """
 LANES_WITH_WORK = """
@@ -44,6 +45,8 @@ UNION SELECT 'receipts' WHERE EXISTS (SELECT 1 FROM campaigns_batch WHERE poll_a
 UNION SELECT 'work' WHERE EXISTS (
     SELECT 1 FROM users_peopleimport WHERE state = 'WAITING'
     OR (state = 'RUNNING' AND heartbeat_at < now() - interval '30 s'))
+   OR EXISTS (SELECT 1 FROM campaigns_campaign WHERE figures IS NULL AND started_at IS NOT NULL
+              AND state IN ('FINISHED', 'CANCELLED'))
 """
 
 

@@ -150,7 +150,7 @@ def values_of(
     values: dict[str, object] = json.loads(attributes) if attributes else {}
     if user_id:
         values["user_id"] = user_id
-        if sealed and not values.keys() >= set(body.names):
+        if sealed and not body.needed <= values.keys():
             values |= open_sealed(user_id, sealed)
     if payload:
         values |= json.loads(keyring().open(payload, PAYLOAD_PLACE))

@@ -17,11 +17,11 @@ from apps.operators.models import Operator
 from demo import run as play
 from demo import show
 from ums_site import processes
+from ums_site.clock import database_now
 from ums_site.launcher import Launcher, LaunchError, prefixed
 from ums_site.management.commands.up import Command as Up
 from ums_site.management.commands.up import stop_on_signals
 from ums_site.partitions import ensure
-from ums_site.clock import database_now
 
 
 class Command(Up):
@@ -106,4 +106,5 @@ def _oneshot() -> bool:
 def _quiet(name: str, line: str) -> None:
     """Without a reader the processes' lines would bury the account; what went wrong is still shown."""
     if any(word in line for word in ("error", "Error", "Traceback", "warning")):
-        print(f"{name:>10} │ {line}", flush=True)
+        sys.stdout.write(f"{name:>10} │ {line}\n")
+        sys.stdout.flush()
