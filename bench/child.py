@@ -25,9 +25,10 @@ def when_told(work: Callable[[], Mapping[str, Any] | None]) -> None:
     print(READY, flush=True)
     if not sys.stdin.readline():
         return
-    began = time.monotonic()
+    began, worked = time.monotonic(), time.process_time()
     said = dict(work() or {})
-    print(json.dumps({"seconds": time.monotonic() - began, "peak_mb": peak_mb(), **said}), flush=True)
+    spent = {"seconds": time.monotonic() - began, "cpu_s": time.process_time() - worked, "peak_mb": peak_mb()}
+    print(json.dumps({**spent, **said}), flush=True)
 
 
 def peak_mb() -> float:

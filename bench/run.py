@@ -42,6 +42,7 @@ def run(names: Sequence[str], full: bool) -> int:
         print(f"No such figure: {', '.join(unknown)}. There are {', '.join(FIGURES)}.", file=sys.stderr)
         return 2
     try:
+        (var_folder() / "static").mkdir(parents=True, exist_ok=True)  # gunicorn would warn that it is not there
         with sink.running(var_folder()) as far_end:
             stage = Stage(far_end, full)
             stage.templates.drop_all()

@@ -27,6 +27,7 @@ class Stage:
     sink: Sink
     full: bool = False
     templates: Templates = field(default_factory=Templates)
+    cpu_us: float = 0.0  # a piece, of the processes that `rate_of` started last (Postgres not counted)
 
     def size(self, usual: int, full: int) -> int:
         return full if self.full else usual
@@ -86,8 +87,9 @@ class Stage:
     def rate_of(self, template: str, n: int, proof: str, *words: str, processes: int = 1) -> float:
         """n a second: children do `words` on a fresh copy of `template`; `proof` must then count n."""
         with fresh(template) as url:
-            seconds, _answers = run_together([self.child(url, *words) for _number in range(processes)])
+            seconds, answers = run_together([self.child(url, *words) for _number in range(processes)])
             self.prove(url, proof, n)
+        self.cpu_us = sum(answer["cpu_s"] for answer in answers) / n * 1e6
         return n / seconds
 
     def prove(self, url: str, question: str, n: int) -> None:

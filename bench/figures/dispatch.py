@@ -24,14 +24,14 @@ PEER_DEADLINE_S = 120
 
 def dispatch_http(stage: Stage) -> list[Row]:
     """Personalised signed POSTs, three commits, sealed addresses, every rule at intent / a bare CurlMulti loop."""
-    n = stage.size(60_000, 100_000)
+    n = stage.size(30_000, 100_000)
     template = stage.expanded(n)
-    sizes = _Sizes(stage, "call")
+    weights = _Weights(stage, "call")
     ours, limit, ratio, spread = compare(
-        sizes.watched("ours", n, lambda: _ours(stage, template, n)),
-        sizes.watched("limit", n, lambda: _bare(stage, "http_loop", stage.sink.http_port, n, IN_FLIGHT)),
+        weights.watched("ours", n, lambda: _ours(stage, template, n)),
+        weights.watched("limit", n, lambda: _bare(stage, "http_loop", stage.sink.http_port, n, IN_FLIGHT)),
     )
-    return [Row("dispatch_http", n, ours, limit, "messages/s", ratio, spread, 0.20, sizes.note())]
+    return [Row("dispatch_http", n, ours, limit, "messages/s", ratio, spread, 0.20, weights.note())]
 
 
 def dispatch_http_peer(stage: Stage) -> list[Row]:
@@ -45,19 +45,19 @@ def dispatch_http_peer(stage: Stage) -> list[Row]:
 
 def dispatch_smtp(stage: Stage) -> list[Row]:
     """Personalised text and HTML mails / a bare pipelining loop with mails made before."""
-    n = stage.size(50_000, 100_000)
+    n = stage.size(30_000, 100_000)
     template = stage.expanded(n, "mail")
-    sizes = _Sizes(stage, "mail")
+    weights = _Weights(stage, "mail")
     ours, limit, ratio, spread = compare(
-        sizes.watched("ours", n, lambda: _ours(stage, template, n)),
-        sizes.watched("limit", n, lambda: _bare(stage, "smtp_loop", stage.sink.smtp_port, n, SESSIONS)),
+        weights.watched("ours", n, lambda: _ours(stage, template, n)),
+        weights.watched("limit", n, lambda: _bare(stage, "smtp_loop", stage.sink.smtp_port, n, SESSIONS)),
     )
-    return [Row("dispatch_smtp", n, ours, limit, "messages/s", ratio, spread, 0.15, sizes.note())]
+    return [Row("dispatch_smtp", n, ours, limit, "messages/s", ratio, spread, 0.15, weights.note())]
 
 
 def dispatch_smtp_peer(stage: Stage) -> list[Row]:
     """The same / django-post-office with two processes."""
-    n, theirs = stage.size(25_000, 100_000), stage.size(4_000, 20_000)
+    n, theirs = stage.size(30_000, 100_000), stage.size(4_000, 20_000)
     template, peers = stage.expanded(n, "mail"), stage.peers(10)
     ours, limit, ratio, spread = compare(lambda: _ours(stage, template, n), lambda: _post_office(stage, peers, theirs))
     note = f"django-post-office, two processes, {theirs:,} mails"
@@ -78,20 +78,23 @@ def _bare(stage: Stage, loop: str, port: int, n: int, width: int) -> float:
     seconds, answers = run_together(children)
     if any(answer.get("refused") or answer.get("accepted", half) != half for answer in answers):
         raise Wrong(f"the bare loop was refused: {answers}")
+    stage.cpu_us = sum(answer["cpu_s"] for answer in answers) / n * 1e6
     return n / seconds
 
 
-class _Sizes:
-    """Bytes a message on the wire, ours and the limit's, as the sink counted them."""
+class _Weights:
+    """Bytes on the wire (as the sink counted them) and CPU a message, ours and the limit's."""
 
     def __init__(self, stage: Stage, what: str) -> None:
         self.stage, self.what = stage, what
         self.bytes_each: dict[str, float] = {}
+        self.cpu_us: dict[str, float] = {}
 
     def watched(self, side: str, n: int, measure: Callable[[], float]) -> Callable[[], float]:
         def watched() -> float:
             before = self.stage.sink.count()
             rate = measure()
+            self.cpu_us[side] = self.stage.cpu_us
             after = self.stage.sink.count()
             arrived = after[f"{self.what}s"] - before[f"{self.what}s"]
             if arrived != n:
@@ -102,7 +105,8 @@ class _Sizes:
         return watched
 
     def note(self) -> str:
-        return f"{self.bytes_each['ours']:.0f} / {self.bytes_each['limit']:.0f} bytes each"
+        size = f"{self.bytes_each['ours']:.0f} / {self.bytes_each['limit']:.0f} bytes"
+        return f"{size}, {self.cpu_us['ours']:.0f} / {self.cpu_us['limit']:.0f} µs CPU each, Postgres not counted"
 
 
 def _celery(stage: Stage, template: str, n: int) -> float:

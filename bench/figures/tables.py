@@ -22,7 +22,7 @@ DOUBLED = "10"
 
 def expand_plan(stage: Stage) -> list[Row]:
     """Targets to messages, deliveries and batches, every target accounted for / two bare INSERT ... SELECT."""
-    n = stage.size(200_000, 1_000_000)
+    n = stage.size(100_000, 1_000_000)
     template = stage.campaign(n)
     ours, limit, ratio, spread = compare(
         lambda: stage.rate_of(template, n, DELIVERIES, WORK, "expand"),
@@ -33,7 +33,7 @@ def expand_plan(stage: Stage) -> list[Row]:
 
 def receipts(stage: Stage) -> list[Row]:
     """Bodies of 100 reports sealed into the inbox and merged / the same rows in two bare statements."""
-    n = stage.size(50_000, 500_000)
+    n = stage.size(30_000, 500_000)
     template = stage.accepted(n)
     ours, limit, ratio, spread = compare(
         lambda: stage.rate_of(template, n, RECEIPTS, WORK, "merge", DOUBLED),
@@ -45,7 +45,7 @@ def receipts(stage: Stage) -> list[Row]:
 
 def import_csv(stage: Stage) -> list[Row]:
     """People with three addresses, checked, sealed, hashed / COPY and two upserts of the same rows."""
-    n = stage.size(100_000, 1_000_000)
+    n = stage.size(50_000, 1_000_000)
     path = _file(n)
     world = stage.world()
     ours, limit, ratio, spread = compare(
