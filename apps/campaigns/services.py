@@ -54,6 +54,7 @@ def create_campaign(
         chosen = validate(audience)
     except BadAudience as bad:
         raise CampaignError(str(bad), "audience") from bad
+    now, (campaign_id,) = _now_and_ids(1)
     campaign = _campaign(
         name=name.strip(),
         business_line=business_line,
@@ -62,6 +63,8 @@ def create_campaign(
         policy=policy,
         audience=chosen,
         expires_at=expires_at,
+        now=now,
+        campaign_id=campaign_id,
     )
     campaign.scheduled_at, campaign.pace_per_second = scheduled_at, pace_per_second
     campaign.created_by_id = getattr(actor, "pk", None)
@@ -79,6 +82,8 @@ def _campaign(
     policy: Policy | Mapping[str, Any],
     audience: dict[str, Any],
     expires_at: datetime | None,
+    now: datetime,
+    campaign_id: int,
 ) -> Campaign:
     if message_class not in list(MessageClass):
         raise CampaignError(_("Use one of: %(known)s.") % {"known": ", ".join(MessageClass)}, "class")
@@ -88,14 +93,13 @@ def _campaign(
     except BadPolicy as bad:
         raise CampaignError(str(bad), "policy") from bad
     _need_bodies(frozen, template_version)
-    now = database_now()
     if expires_at is None and frozen["expires_seconds"]:
         expires_at = now + timedelta(seconds=frozen["expires_seconds"])
     if expires_at is not None and expires_at <= now:
         raise CampaignError(_("It would expire before it could be sent: choose a later time."), "expires_at")
     chosen_class = MessageClass(message_class)
     return Campaign(
-        id=_new_id(),
+        id=campaign_id,
         name=name,
         business_line=business_line,
         message_class=message_class,
@@ -118,10 +122,12 @@ def _need_bodies(frozen: Mapping[str, Any], version: TemplateVersion) -> None:
         raise CampaignError(words % {"kinds": ", ".join(missing)}, "template")
 
 
-def _new_id() -> int:
+def _now_and_ids(count: int) -> tuple[datetime, list[int]]:
+    """The database's clock and `count` rising ids, in one round trip."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT ums_id()")
-        return int(cursor.fetchone()[0])
+        cursor.execute("SELECT clock_timestamp(), ums_id() FROM generate_series(1, %s)", [count])
+        rows = cursor.fetchall()
+    return rows[0][0], sorted(row[1] for row in rows)
 
 
 @transaction.atomic
@@ -221,7 +227,7 @@ FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])
 """
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def accept_messages(
     *,
     actor: object,
@@ -240,6 +246,7 @@ def accept_messages(
     """
     if not 0 < len(items) <= MOST_AT_ONCE:
         raise CampaignError(_("Give between 1 and %(most)s messages.") % {"most": MOST_AT_ONCE}, "messages")
+    now, (campaign_id, *ids) = _now_and_ids(len(items) + 1)
     campaign = _campaign(
         name=name or template_version.template.code,
         business_line=business_line,
@@ -248,10 +255,11 @@ def accept_messages(
         policy=policy,
         audience={"kind": "given"},
         expires_at=expires_at,
+        now=now,
+        campaign_id=campaign_id,
     )
     people = _people(items)
     addresses, refused = _addresses(items)
-    ids = _new_ids(len(items))
     rows = [_given_row(one, people, addresses, refused) for one in items]
     campaign.source, campaign.state, campaign.started_at = "api", CampaignState.EXPANDING, campaign.created_at
     campaign.planned_count, campaign.expand_end = len(items), max(ids)
@@ -269,12 +277,6 @@ def accept_messages(
             )
     ring(campaign.lane)
     return campaign, ids
-
-
-def _new_ids(count: int) -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT ums_id() FROM generate_series(1, %s)", [count])
-        return sorted(row[0] for row in cursor.fetchall())
 
 
 def _people(items: Sequence[NewMessage]) -> dict[str, int]:

@@ -60,7 +60,8 @@ class Figures:
     """Counts are distinct people of one campaign; money is in `currency`, empty where accounts bill in several (then
     `cost` is None). Baseline and `saved` are None until the baseline was measured.
 
-    `reissued`: sent to at the second step of the policy or later. `rescued`: first delivered there.
+    `reissued`: a step of the policy was tried after another one had been. `rescued`: those, first delivered after the
+    first step. Who was reached by no channel of the first step and went straight to the second is neither.
     `in_progress` counts whoever nothing was accepted for and who is not final; `in_window` is a part of `accepted`.
     """
 
@@ -207,7 +208,6 @@ def _money(campaign_id: int) -> dict[int, tuple[int, Decimal]]:
 
 
 def _counts(groups: Iterable[Group], slots: Sequence[Slot]) -> dict[str, Any]:
-    later = sum(slot.bit for slot in slots if slot.step > 0)
     people = Counter(dict.fromkeys(COUNTED, 0))
     for group in groups:
         stands = standing(group)
@@ -216,8 +216,9 @@ def _counts(groups: Iterable[Group], slots: Sequence[Slot]) -> dict[str, Any]:
         people["accepted"] += group.people * bool(group.accepted)
         people[stands] += group.people
         people["read"] += group.people * group.was_read
-        people["reissued"] += group.people * bool(group.tried & later)
-        people["rescued"] += group.people * group.later_first
+        reissued = len({slot.step for slot in slots if group.tried & slot.bit}) > 1
+        people["reissued"] += group.people * reissued
+        people["rescued"] += group.people * (reissued and group.later_first)
         people["delivered_on_several"] += group.people * (group.delivered.bit_count() > 1)
     return {name: people[name] for name in COUNTED}
 

@@ -232,7 +232,7 @@ def bind_raw_address(*, kind: str, address: str) -> Binding:
     return _bind(None, kind, address, EVERYWHERE, 0)[0]
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def bind_raw_addresses(*, kind: str, addresses: Iterable[str]) -> RawBindings:
     """As `bind_raw_address` for thousands at once; bad ones are told apart instead of raising."""
     prepared, refused = {}, {}

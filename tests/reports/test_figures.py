@@ -50,6 +50,7 @@ CASES: dict[str, tuple[Person, set[str]]] = {
         Person("SUCCEEDED", (push("UNDELIVERED"), sms("DELIVERED"))),
         {"accepted", "delivered", "reissued", "rescued"},
     ),
+    "straight to the second step": (Person("SUCCEEDED", (sms("DELIVERED"),)), {"accepted", "delivered"}),
     "refused, then window open": (
         Person("ACTIVE", (push("REJECTED"), sms("ACCEPTED"))),
         {"accepted", "in_window", "reissued"},
@@ -239,10 +240,10 @@ def by_hand(person: Person) -> set[str]:
     """The definitions of product terms, read off for one person."""
     states = [one.state for one in person.deliveries]
     arrived = [one for one in person.deliveries if one.state in ("DELIVERED", "READ")]
-    found = {"reissued"} if any(one.step and one.tried for one in person.deliveries) else set()
+    found = {"reissued"} if len({one.step for one in person.deliveries if one.tried}) > 1 else set()
     found |= {"read"} if "READ" in states else set()
     found |= {"delivered_on_several"} if len(arrived) > 1 else set()
-    if arrived and min((one.at, one.step) for one in arrived)[1] > 0:
+    if "reissued" in found and arrived and min((one.at, one.step) for one in arrived)[1] > 0:
         found |= {"rescued"}
     if TAKEN & set(states):
         if arrived:
