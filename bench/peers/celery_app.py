@@ -8,7 +8,7 @@ import django
 import requests
 from celery import Celery
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bench.peers.settings")
+os.environ["DJANGO_SETTINGS_MODULE"] = "bench.peers.settings"  # the harness has the one of UMS in its environment
 django.setup()
 
 from django.conf import settings  # noqa: E402  (Django first)

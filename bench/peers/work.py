@@ -10,7 +10,7 @@ from typing import Any
 
 import django
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bench.peers.settings")
+os.environ["DJANGO_SETTINGS_MODULE"] = "bench.peers.settings"  # the harness has the one of UMS in its environment
 django.setup()
 
 from django.core.management import call_command  # noqa: E402  (Django first)
