@@ -110,7 +110,9 @@ def _attempted(attempt: Attempt, account: str) -> Iterator[TimelineEntry]:
 
 
 def _received(receipt: Receipt, account: str) -> TimelineEntry:
+    said_state = receipt.state.lower()
     words = _("Receipt from %(account)s: %(state)s.")
-    said = words % {"account": account, "state": RECEIPTS.get(receipt.state, receipt.state)}
+    said = words % {"account": account, "state": RECEIPTS.get(said_state, receipt.state)}
     detail = " · ".join(part for part in (receipt.code, receipt.words) if part)
-    return TimelineEntry(receipt.occurred_at, "receipt", said, detail, "bad" if receipt.state == "failed" else "good")
+    tone: Tone = "bad" if said_state in ("failed", "undelivered") else "good"
+    return TimelineEntry(receipt.occurred_at, "receipt", said, detail, tone)

@@ -91,6 +91,7 @@ RECEIPTS: dict[str, Words] = {
     "accepted": _("the network has taken it"),
     "delivered": _("delivered"),
     "failed": _("not delivered"),
+    "undelivered": _("not delivered"),
     "read": _("read"),
     "clicked": _("clicked"),
 }

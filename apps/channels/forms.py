@@ -80,9 +80,9 @@ class AccountForm(forms.ModelForm):
 
     def _post_clean(self) -> None:
         cleaned = self.cleaned_data
-        if "receipt_hours" in cleaned:
+        if "receipt_hours" in cleaned and (not self.instance.pk or "receipt_hours" in self.changed_data):
             self.instance.receipt_window = timedelta(hours=float(cleaned["receipt_hours"]))
-        if "unknown_minutes" in cleaned:
+        if "unknown_minutes" in cleaned and (not self.instance.pk or "unknown_minutes" in self.changed_data):
             self.instance.unknown_window = timedelta(minutes=float(cleaned["unknown_minutes"]))
         super()._post_clean()
 

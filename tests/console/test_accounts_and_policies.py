@@ -1,0 +1,79 @@
+"""Accounts are made from their kind's declaration, secrets never come back; policies are written with an editor."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from apps.campaigns.models import Policy
+from apps.channels.models import ChannelAccount
+from apps.channels.services import opened
+from tests.console.conftest import Scene, Watched
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_an_account_is_made_changed_and_paused(console: Watched, scene: Scene) -> None:
+    console.sign_in("boss")
+    page = console.page
+    console.goto("/console/ums_channels/channelaccount/add/")
+    page.get_by_role("link", name="sms_aliyun").click()
+    page.fill("[name=code]", "sms-two")
+    page.fill("[name=name]", "Second SMS")
+    page.fill("[name=setting_access_key_id]", "key id")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("AccessKey ID may not hold blanks or line ends.")).to_be_visible()
+    page.fill("[name=setting_access_key_id]", "keyid")
+    page.fill("[name=setting_access_key_secret]", "very-secret-words")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**/channelaccount/")
+
+    account = ChannelAccount.objects.get(code="sms-two")
+    assert opened(account).config["access_key_secret"] == "very-secret-words"
+    console.goto(f"/console/ums_channels/channelaccount/{account.pk}/change/")
+    assert "very-secret-words" not in page.content()
+    expect(page.get_by_text(f"/hooks/sms-two/{account.hook_token}")).to_be_visible()
+    page.fill("[name=name]", "Renamed")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**/channelaccount/")
+    account.refresh_from_db()
+    assert (account.name, opened(account).config["access_key_secret"]) == ("Renamed", "very-secret-words")
+
+    console.goto(f"/console/ums_channels/channelaccount/{account.pk}/change/")
+    page.get_by_role("link", name="Pause").click()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("link", name="Resume")).to_be_visible()
+    account.refresh_from_db()
+    assert account.state == "PAUSED"
+
+
+def test_a_test_message_says_what_came_of_it(console: Watched, scene: Scene) -> None:
+    console.sign_in("boss")
+    page = console.page
+    console.goto(f"/console/ums_channels/channelaccount/{scene.sms.pk}/test/")
+    page.fill("[name=address]", "13800138000")
+    page.fill("[name=sign_name]", "优选银行")
+    page.fill("[name=template_code]", "SMS_1")
+    page.fill("[name=text]", "hello")
+    page.get_by_role("button", name="Send it").click()
+    expect(page.get_by_role("status").filter(has_text="Unavailable")).to_be_visible()  # nobody listens at port 9
+    expect(page.get_by_role("heading", name="Not taken")).to_be_visible()
+
+
+def test_a_policy_is_written_with_the_editor_and_read_as_sentences(console: Watched, scene: Scene) -> None:
+    console.sign_in("boss")
+    page = console.page
+    console.goto("/console/campaigns/policy/add/")
+    page.fill("[name=name]", "Twice")
+    page.fill("[name=code]", "twice")
+    page.get_by_role("button", name="Add a step").click()
+    page.get_by_label("within seconds").fill("0")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("steps[0].wait_seconds: Give seconds")).to_be_visible()
+    assert not Policy.objects.filter(code="twice").exists()
+    page.get_by_label("within seconds").fill("7200")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("If it is not delivered within 2 hours, the next step follows.")).to_be_visible()
+    plan = Policy.objects.get(code="twice").plan
+    assert [step["channels"] for step in plan["steps"]] == [[{"account": "sms-main"}], [{"account": "sms-main"}]]
+    assert plan["steps"][0]["wait_seconds"] == 7200
