@@ -127,7 +127,7 @@ GATEWAY = [
     ({"secret": "wrong"}, "SignatureDoesNotMatch"),
     ({"key": "LTAInobody"}, "InvalidAccessKeyId.NotFound"),
     ({"x_acs_date": utc(-16 * 60)}, "InvalidTimeStamp.Expired"),
-    ({"x_acs_date": utc(16 * 60)}, "InvalidTimeStamp.Expired"),
+    ({"x_acs_date": utc(24 * 3600)}, "InvalidTimeStamp.Expired"),
     ({"x_acs_date": "2025-01-02 03:04:05"}, "InvalidTimeStamp.Format"),
     ({"x_acs_content_sha256": "00"}, "SignatureDoesNotMatch"),
     ({"x_acs_version": "2016-01-01"}, "InvalidVersion"),
