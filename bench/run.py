@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from bench import sink
 from bench.child import ROOT, ChildFailed
@@ -43,7 +45,7 @@ def run(names: Sequence[str], full: bool) -> int:
         return 2
     try:
         (var_folder() / "static").mkdir(parents=True, exist_ok=True)  # gunicorn would warn that it is not there
-        with sink.running(var_folder()) as far_end:
+        with _alone(), sink.running(var_folder()) as far_end:
             stage = Stage(far_end, full)
             stage.templates.drop_all()
             try:
@@ -53,6 +55,14 @@ def run(names: Sequence[str], full: bool) -> int:
     except sink.NoCompiler as missing:
         print(missing, file=sys.stderr)
         return 2
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two benches at once would drop each other's databases, and measure each other: the second one waits."""
+    with (var_folder() / "bench.lock").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def _measure(stage: Stage, names: Sequence[str]) -> int:

@@ -30,4 +30,4 @@ POST_OFFICE = {
     "THREADS_PER_PROCESS": 5,
 }
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
-LOGGING = {"version": 1, "disable_existing_loggers": True}
+LOGGING = {"version": 1, "loggers": {"post_office": {"level": "ERROR"}}}
