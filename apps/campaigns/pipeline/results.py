@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from apps.campaigns.ambiguity import After
 from ums_site.failpoints import failpoint
@@ -126,10 +126,15 @@ def until_written(write: Callable[[], T]) -> T:
     while True:
         try:
             return write()
-        except (OperationalError, InterfaceError) as error:
-            if time.monotonic() > end or connection.in_atomic_block:
+        except (DatabaseError, InterfaceError) as error:
+            if not _connection_lost(error) or time.monotonic() > end or connection.in_atomic_block:
                 raise
             log.warning("results_wait_for_database", error=type(error).__name__)
             connection.close()
             time.sleep(pause)
             pause = min(2.0, pause * 1.5)
+
+
+def _connection_lost(error: Exception) -> bool:
+    """psycopg2 says "server closed the connection unexpectedly" as a bare DatabaseError; faults of ours are subclasses."""
+    return isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseError
