@@ -18,7 +18,7 @@ from django.db import connection
 
 from apps.campaigns.ambiguity import After, History, after
 from apps.campaigns.models import Batch
-from apps.campaigns.pipeline.lease import close_breaker, give_back, lease, open_breaker
+from apps.campaigns.pipeline.lease import close_breaker, give_back, lease, look_again, open_breaker
 from apps.campaigns.pipeline.results import Result, until_written, write_results
 from apps.campaigns.pipeline.transports import Transports
 from apps.campaigns.pipeline.window import Item, LeaseLost, NotNow, Order, Window, candidates, grouped, intend
@@ -101,8 +101,11 @@ class _Sending:
     def _drain(self) -> None:
         """Hears what is in flight to its end and writes it: also without the lease a result counts."""
         self.leave_as = self.leave_as or "READY"
+        if not self.flights:
+            return
         while self.flights:
             self._listen()
+        until_written(lambda: look_again(self.order.batch))
 
     def _open_window(self) -> None:
         if boottime() >= self.stop_at:
@@ -189,7 +192,8 @@ class _Sending:
                 request = self.order.adapter.build(self.order.account, envelopes, window.now)
             except ValueError:
                 flight.out -= 1
-                self._note(flight, group, Rejected("cannot_be_written", "The content or address cannot be written."))
+                refused = Rejected("cannot_be_written", "The content or address cannot be written.")
+                self._judge(self._note(flight, group, refused))
             else:
                 self.client.start((flight, group), request, window.start_by)
         if not flight.out:
@@ -199,11 +203,14 @@ class _Sending:
         heard = self.client.poll(0.05)
         if heard:
             failpoint("after_send")
-        for (flight, group), answer in heard:
+        outcomes = []
+        for (flight, group), answer in heard:  # everything is noted before anything is written: a write may fail
             flight.out -= 1
-            self._note(flight, group, self._read(group, answer))
-            if not flight.out:
-                self._close(flight)
+            outcomes.append(self._note(flight, group, self._read(group, answer)))
+        for flight in [one for one in self.flights if not one.out]:
+            self._close(flight)
+        for outcome in outcomes:
+            until_written(lambda outcome=outcome: self._judge(outcome))  # type: ignore[misc]
 
     def _read(self, group: list[Item], answer: Answer | TransportFault) -> Outcome | Sequence[Outcome]:
         if isinstance(answer, TransportFault):
@@ -212,12 +219,12 @@ class _Sending:
         envelopes = [item.envelope for item in group if item.envelope is not None]
         return self.order.adapter.read(self.order.account, envelopes, answer)
 
-    def _note(self, flight: Flight, group: list[Item], outcome: Outcome | Sequence[Outcome]) -> None:
+    def _note(self, flight: Flight, group: list[Item], outcome: Outcome | Sequence[Outcome]) -> Outcome:
         outcomes = outcome if isinstance(outcome, (list, tuple)) else [outcome] * len(group)
         jitter = random.random()  # one for the call: rows that share a key come back together
         for item, one in zip(group, outcomes, strict=True):
             flight.results.append(self._result(item, one, flight.window, jitter))
-        self._judge(outcomes[0])
+        return outcomes[0]
 
     def _result(self, item: Item, outcome: Outcome, window: Window, jitter: float) -> Result:
         if isinstance(outcome, Accepted):

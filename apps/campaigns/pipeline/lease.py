@@ -49,6 +49,21 @@ def lease(lane: str) -> Batch | None:
     return Batch.objects.select_related("campaign__template_version").get(pk=row[0])
 
 
+LOOK_AGAIN = """
+UPDATE campaigns_batch b SET follow_up_at = now(), state = CASE WHEN b.state = 'DONE' AND EXISTS (
+    SELECT 1 FROM campaigns_delivery d WHERE d.batch_id = b.id AND d.id BETWEEN %(first)s AND %(last)s
+    AND d.state IN ('PENDING', 'HELD')) THEN 'READY' ELSE b.state END
+WHERE b.id = %(batch)s
+"""
+
+
+def look_again(batch: Batch) -> None:
+    """Called by who wrote results without holding the lease any more: the batch may be done, and counted on them not."""
+    place = {"batch": batch.pk, "first": batch.first_delivery_id, "last": batch.last_delivery_id}
+    with connection.cursor() as cursor:
+        cursor.execute(LOOK_AGAIN, place)
+
+
 GIVE_BACK = """
 WITH left_over AS (
     SELECT count(*) FILTER (WHERE state IN ('PENDING', 'HELD')) AS waiting,
@@ -66,13 +81,15 @@ RETURNING b.state
 def give_back(batch: Batch, state: str = "READY", pause: float = 0.0) -> None:
     """Ends the lease: DONE where nothing waits, else `state`, due with its first row and at least `pause` seconds on.
 
-    In the same transaction the messages whose deliveries moved are decided. Does nothing for a lease that was lost.
+    In the same transaction the messages whose deliveries moved are decided. A lease that was lost stays lost.
     """
     place = {"batch": batch.pk, "epoch": batch.epoch, "first": batch.first_delivery_id, "last": batch.last_delivery_id}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(GIVE_BACK, {**place, "state": state, "pause": pause})
         if cursor.fetchone() is not None:
             settle_batch(batch)
+        else:
+            look_again(batch)
 
 
 def open_breaker(account: ChannelAccount, reason: str, longest: float = 600.0) -> None:
