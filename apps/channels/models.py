@@ -21,23 +21,35 @@ class ChannelAccount(models.Model):
     name = models.CharField(_("name"), max_length=100)
     kind = models.CharField(_("channel kind"), max_length=40, choices=kind_choices)
     business_line = models.ForeignKey(
-        BusinessLine, models.PROTECT, null=True, blank=True, verbose_name=_("business line"),
+        BusinessLine,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name=_("business line"),
         help_text=_("Empty: every business line may use it."),
     )
     config = models.JSONField(_("settings"), default=dict)
     secrets = models.BinaryField(default=b"", editable=False)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.ACTIVE)
     rate_per_second = models.DecimalField(
-        _("limit per second"), max_digits=9, decimal_places=2, null=True, blank=True,
-        validators=[MinValueValidator(0.01)], help_text=_("Recipients per second over all workers; empty: no limit."),
+        _("limit per second"),
+        max_digits=9,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.01)],
+        help_text=_("Recipients per second over all workers; empty: no limit."),
     )
     burst = models.PositiveIntegerField(_("burst"), default=1, help_text=_("How many may go at once after a rest."))
     max_in_flight = models.PositiveIntegerField(_("calls in flight per worker"), default=200)
     price = models.DecimalField(_("price per unit"), max_digits=10, decimal_places=5, default=0)
     currency = models.CharField(_("currency"), max_length=3, default="CNY")
-    receipt_window = models.DurationField(_("receipt window"), help_text=_("After this no receipt is expected any more."))
+    receipt_window = models.DurationField(
+        _("receipt window"), help_text=_("After this no receipt is expected any more.")
+    )
     unknown_window = models.DurationField(
-        _("unknown window"), help_text=_("How long an unknown outcome waits for a receipt or an answer before it is final.")
+        _("unknown window"),
+        help_text=_("How long an unknown outcome waits for a receipt or an answer before it is final."),
     )
     hook_token = models.CharField(max_length=64, unique=True, editable=False)
     open_until = models.DateTimeField(_("breaker open until"), null=True, blank=True, editable=False)

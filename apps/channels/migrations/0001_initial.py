@@ -8,81 +8,147 @@ import apps.channels.registry
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('partners', '0001_initial'),
+        ("partners", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='RateBucket',
+            name="RateBucket",
             fields=[
-                ('key', models.CharField(max_length=60, primary_key=True, serialize=False)),
-                ('rate', models.FloatField()),
-                ('burst', models.FloatField()),
-                ('tokens', models.FloatField()),
-                ('refilled_at', models.DateTimeField()),
+                ("key", models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("rate", models.FloatField()),
+                ("burst", models.FloatField()),
+                ("tokens", models.FloatField()),
+                ("refilled_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='ChannelAccount',
+            name="ChannelAccount",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.SlugField(help_text='Globally unique; policies and bills name it.', unique=True, verbose_name='code')),
-                ('name', models.CharField(max_length=100, verbose_name='name')),
-                ('kind', models.CharField(choices=apps.channels.registry.kind_choices, max_length=40, verbose_name='channel kind')),
-                ('config', models.JSONField(default=dict, verbose_name='settings')),
-                ('secrets', models.BinaryField(default=b'')),
-                ('state', models.CharField(choices=[('ACTIVE', 'active'), ('PAUSED', 'paused')], default='ACTIVE', max_length=10, verbose_name='state')),
-                ('rate_per_second', models.DecimalField(blank=True, decimal_places=2, help_text='Recipients per second over all workers; empty: no limit.', max_digits=9, null=True, validators=[django.core.validators.MinValueValidator(0.01)], verbose_name='limit per second')),
-                ('burst', models.PositiveIntegerField(default=1, help_text='How many may go at once after a rest.', verbose_name='burst')),
-                ('max_in_flight', models.PositiveIntegerField(default=200, verbose_name='calls in flight per worker')),
-                ('price', models.DecimalField(decimal_places=5, default=0, max_digits=10, verbose_name='price per unit')),
-                ('currency', models.CharField(default='CNY', max_length=3, verbose_name='currency')),
-                ('receipt_window', models.DurationField(help_text='After this no receipt is expected any more.', verbose_name='receipt window')),
-                ('unknown_window', models.DurationField(help_text='How long an unknown outcome waits for a receipt or an answer before it is final.', verbose_name='unknown window')),
-                ('hook_token', models.CharField(editable=False, max_length=64, unique=True)),
-                ('open_until', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='breaker open until')),
-                ('open_reason', models.CharField(blank=True, editable=False, max_length=200, verbose_name='breaker reason')),
-                ('faults', models.PositiveIntegerField(default=0, editable=False, verbose_name='faults in a row')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created at')),
-                ('business_line', models.ForeignKey(blank=True, help_text='Empty: every business line may use it.', null=True, on_delete=django.db.models.deletion.PROTECT, to='partners.businessline', verbose_name='business line')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "code",
+                    models.SlugField(
+                        help_text="Globally unique; policies and bills name it.", unique=True, verbose_name="code"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, verbose_name="name")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=apps.channels.registry.kind_choices, max_length=40, verbose_name="channel kind"
+                    ),
+                ),
+                ("config", models.JSONField(default=dict, verbose_name="settings")),
+                ("secrets", models.BinaryField(default=b"")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("ACTIVE", "active"), ("PAUSED", "paused")],
+                        default="ACTIVE",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "rate_per_second",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=2,
+                        help_text="Recipients per second over all workers; empty: no limit.",
+                        max_digits=9,
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(0.01)],
+                        verbose_name="limit per second",
+                    ),
+                ),
+                (
+                    "burst",
+                    models.PositiveIntegerField(
+                        default=1, help_text="How many may go at once after a rest.", verbose_name="burst"
+                    ),
+                ),
+                ("max_in_flight", models.PositiveIntegerField(default=200, verbose_name="calls in flight per worker")),
+                (
+                    "price",
+                    models.DecimalField(decimal_places=5, default=0, max_digits=10, verbose_name="price per unit"),
+                ),
+                ("currency", models.CharField(default="CNY", max_length=3, verbose_name="currency")),
+                (
+                    "receipt_window",
+                    models.DurationField(
+                        help_text="After this no receipt is expected any more.", verbose_name="receipt window"
+                    ),
+                ),
+                (
+                    "unknown_window",
+                    models.DurationField(
+                        help_text="How long an unknown outcome waits for a receipt or an answer before it is final.",
+                        verbose_name="unknown window",
+                    ),
+                ),
+                ("hook_token", models.CharField(editable=False, max_length=64, unique=True)),
+                (
+                    "open_until",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="breaker open until"),
+                ),
+                (
+                    "open_reason",
+                    models.CharField(blank=True, editable=False, max_length=200, verbose_name="breaker reason"),
+                ),
+                ("faults", models.PositiveIntegerField(default=0, editable=False, verbose_name="faults in a row")),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                (
+                    "business_line",
+                    models.ForeignKey(
+                        blank=True,
+                        help_text="Empty: every business line may use it.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="partners.businessline",
+                        verbose_name="business line",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'channel account',
-                'verbose_name_plural': 'channel accounts',
-                'permissions': [('test_send', 'Can send a test message over an account')],
+                "verbose_name": "channel account",
+                "verbose_name_plural": "channel accounts",
+                "permissions": [("test_send", "Can send a test message over an account")],
             },
         ),
         migrations.CreateModel(
-            name='UnmappedCode',
+            name="UnmappedCode",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=40, verbose_name='channel kind')),
-                ('code', models.CharField(max_length=100, verbose_name='code')),
-                ('seen', models.PositiveBigIntegerField(default=0, verbose_name='times seen')),
-                ('last_at', models.DateTimeField(verbose_name='last seen')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=40, verbose_name="channel kind")),
+                ("code", models.CharField(max_length=100, verbose_name="code")),
+                ("seen", models.PositiveBigIntegerField(default=0, verbose_name="times seen")),
+                ("last_at", models.DateTimeField(verbose_name="last seen")),
             ],
             options={
-                'verbose_name': 'unmapped code',
-                'verbose_name_plural': 'unmapped codes',
-                'constraints': [models.UniqueConstraint(fields=('kind', 'code'), name='unmapped_once')],
+                "verbose_name": "unmapped code",
+                "verbose_name_plural": "unmapped codes",
+                "constraints": [models.UniqueConstraint(fields=("kind", "code"), name="unmapped_once")],
             },
         ),
         migrations.CreateModel(
-            name='SharedToken',
+            name="SharedToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=40)),
-                ('value', models.BinaryField(default=b'')),
-                ('expires_at', models.DateTimeField(null=True)),
-                ('version', models.PositiveBigIntegerField(default=0)),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='ums_channels.channelaccount')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=40)),
+                ("value", models.BinaryField(default=b"")),
+                ("expires_at", models.DateTimeField(null=True)),
+                ("version", models.PositiveBigIntegerField(default=0)),
+                (
+                    "account",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="ums_channels.channelaccount"),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('account', 'name'), name='shared_token_once')],
+                "constraints": [models.UniqueConstraint(fields=("account", "name"), name="shared_token_once")],
             },
         ),
     ]

@@ -4,34 +4,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('users', '0001_initial'),
+        ("users", "0001_initial"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='peopleimport',
-            options={'permissions': [('download_rejects', 'Can download the rejected rows of an import')], 'verbose_name': 'people import', 'verbose_name_plural': 'people imports'},
+            name="peopleimport",
+            options={
+                "permissions": [("download_rejects", "Can download the rejected rows of an import")],
+                "verbose_name": "people import",
+                "verbose_name_plural": "people imports",
+            },
         ),
         migrations.AddField(
-            model_name='peopleimport',
-            name='applied_line',
+            model_name="peopleimport",
+            name="applied_line",
             field=models.BigIntegerField(default=0, editable=False),
         ),
         migrations.AddField(
-            model_name='peopleimport',
-            name='epoch',
+            model_name="peopleimport",
+            name="epoch",
             field=models.IntegerField(default=0, editable=False),
         ),
         migrations.AddField(
-            model_name='peopleimport',
-            name='tags_added',
-            field=models.BigIntegerField(default=0, verbose_name='tags added'),
+            model_name="peopleimport",
+            name="tags_added",
+            field=models.BigIntegerField(default=0, verbose_name="tags added"),
         ),
         migrations.AddField(
-            model_name='recipient',
-            name='sealed_digest',
-            field=models.BinaryField(default=b''),
+            model_name="recipient",
+            name="sealed_digest",
+            field=models.BinaryField(default=b""),
         ),
     ]

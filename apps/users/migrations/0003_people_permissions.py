@@ -4,18 +4,25 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('users', '0002_sealed_digest_and_import_position'),
+        ("users", "0002_sealed_digest_and_import_position"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='binding',
-            options={'permissions': [('reveal_address', 'Can see an address in clear, giving a reason')], 'verbose_name': 'binding', 'verbose_name_plural': 'bindings'},
+            name="binding",
+            options={
+                "permissions": [("reveal_address", "Can see an address in clear, giving a reason")],
+                "verbose_name": "binding",
+                "verbose_name_plural": "bindings",
+            },
         ),
         migrations.AlterModelOptions(
-            name='recipient',
-            options={'permissions': [('export_recipient', 'Can export recipients')], 'verbose_name': 'recipient', 'verbose_name_plural': 'recipients'},
+            name="recipient",
+            options={
+                "permissions": [("export_recipient", "Can export recipients")],
+                "verbose_name": "recipient",
+                "verbose_name_plural": "recipients",
+            },
         ),
     ]

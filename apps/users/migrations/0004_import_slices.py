@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('users', '0003_people_permissions'),
+        ("users", "0003_people_permissions"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='peopleimport',
-            name='crashes',
+            model_name="peopleimport",
+            name="crashes",
             field=models.IntegerField(default=0, editable=False),
         ),
         migrations.AddField(
-            model_name='peopleimport',
-            name='reached_line',
+            model_name="peopleimport",
+            name="reached_line",
             field=models.BigIntegerField(default=0, editable=False),
         ),
     ]
