@@ -77,5 +77,7 @@ if __name__ == "__main__":
     address = f"http://127.0.0.1:{port}/api/v1/messages" + ("/batch" if what == "batch" else "")
     key = Path(var_folder() / KEY_FILE).read_text(encoding="ascii")
     series = sys.argv[5]
-    prepared = [handle(address, key, series, call, body(call, items if what == "batch" else 0)) for call in range(count)]
+    prepared = [
+        handle(address, key, series, call, body(call, items if what == "batch" else 0)) for call in range(count)
+    ]
     when_told(lambda: run(prepared))

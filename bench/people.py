@@ -12,8 +12,8 @@ HEADER = ("user_id", "phone", "email", "jpush", "name", "city", "balance")
 SUBJECT = "{name}，您的本月账单"
 TEXT = "尊敬的{name}，您好！\n您在{city}的账户余额为 {money}。\n此邮件由系统发出，请勿回复。\n"
 HTML = (
-    "<html><body><p>尊敬的<b>{name}</b>，您好！</p><p>您在{city}的账户余额为 <b>{money}</b>。</p>"
-    "<p>此邮件由系统发出，请勿回复。</p></body></html>"
+    "<p>尊敬的<b>{name}</b>，您好！</p><p>您在{city}的账户余额为 <b>{money}</b>。</p>"
+    "<p>此邮件由系统发出，请勿回复。</p>"
 )
 
 

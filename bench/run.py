@@ -86,7 +86,9 @@ def _measure(stage: Stage, names: Sequence[str]) -> int:
 
 def _keep(rows: Sequence[Row]) -> None:
     """results.json has the newest row of every figure: a run of one figure leaves the others as they were."""
-    held = {row["name"] + str(row["n"]): row for row in json.loads(RESULTS.read_text("utf-8"))} if RESULTS.exists() else {}
+    held = (
+        {row["name"] + str(row["n"]): row for row in json.loads(RESULTS.read_text("utf-8"))} if RESULTS.exists() else {}
+    )
     names = {row.name for row in rows}
     kept = [row for row in held.values() if row["name"] not in names] + [row.as_json() for row in rows]
     RESULTS.write_text(json.dumps(kept, ensure_ascii=False, indent=1) + "\n", "utf-8")

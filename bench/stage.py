@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,5 +106,3 @@ def peers_python() -> str:
     """The interpreter of the peers' environment."""
     python = Path(os.environ.get("BENCH_PYTHON", ROOT / ".venv-bench" / "bin" / "python"))
     return str(python if python.is_absolute() else ROOT / python)
-
-

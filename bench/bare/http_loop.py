@@ -26,7 +26,13 @@ SIGNED = "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonc
 KEPT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
 WRITTEN = [chr(byte) if byte in KEPT else f"%{byte:02X}" for byte in range(256)]
 SIGN_NAME = "".join(map(WRITTEN.__getitem__, "示例银行".encode()))
-FIXED = ["Content-Type:", "Expect:", f"x-acs-content-sha256: {EMPTY}", "x-acs-action: SendSms", "x-acs-version: 2017-05-25"]
+FIXED = [
+    "Content-Type:",
+    "Expect:",
+    f"x-acs-content-sha256: {EMPTY}",
+    "x-acs-action: SendSms",
+    "x-acs-version: 2017-05-25",
+]
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 

@@ -73,7 +73,9 @@ def merge(cursor: Any, doubled: str) -> Work:
     return work
 
 
-STAGING = "CREATE TEMP TABLE staging (user_id text, phone text, email text, jpush text, name text, city text, balance text)"
+STAGING = (
+    "CREATE TEMP TABLE staging (user_id text, phone text, email text, jpush text, name text, city text, balance text)"
+)
 RECIPIENTS = """
 INSERT INTO users_recipient (user_id, tags, attributes, sealed_attributes, sealed_digest, created_at, updated_at)
 SELECT user_id, '{}', jsonb_build_object('city', city, 'balance', balance::numeric), convert_to(name, 'UTF8'), '', now(), now()

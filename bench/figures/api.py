@@ -68,7 +68,9 @@ def _serving(stage: Stage, url: str, application: str) -> Iterator[int]:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--bind", f"127.0.0.1:{port}", application]
     server = subprocess.Popen(
-        [*command, "--log-level", "error", "--no-control-socket"], cwd=ROOT, env={**os.environ, **stage.environment(url)}
+        [*command, "--log-level", "error", "--no-control-socket"],
+        cwd=ROOT,
+        env={**os.environ, **stage.environment(url)},
     )
     try:
         _wait_for(port)

@@ -112,7 +112,17 @@ class _Weights:
 def _celery(stage: Stage, template: str, n: int) -> float:
     with fresh(template) as url:
         run_together([stage.peer(url, "enqueue")])
-        command = [peers_python(), "-m", "celery", "-A", "bench.peers.celery_app", "worker", "--concurrency=2", "-Q", "bench"]
+        command = [
+            peers_python(),
+            "-m",
+            "celery",
+            "-A",
+            "bench.peers.celery_app",
+            "worker",
+            "--concurrency=2",
+            "-Q",
+            "bench",
+        ]
         quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair", "--loglevel=ERROR"]
         worker = subprocess.Popen(
             [*command, *quiet],

@@ -36,7 +36,9 @@ def _grown(stage: Stage, name: str, n: int, template: object, proof: str, work: 
     pairs = [(cost(large, n), cost(small, SMALL)) for _round in range(ROUNDS)]
     ratios = [big / little for big, little in pairs]
     big, little = (median(pair[side] for pair in pairs) for side in (0, 1))
-    return Row(name, n, big, little, "µs/message", median(ratios), spread(ratios), EXPECTED, f"against {SMALL:,}", most=True)
+    return Row(
+        name, n, big, little, "µs/message", median(ratios), spread(ratios), EXPECTED, f"against {SMALL:,}", most=True
+    )
 
 
 def memory(stage: Stage) -> list[Row]:
@@ -49,7 +51,9 @@ def memory(stage: Stage) -> list[Row]:
 
 def _row(name: str, n: int, peaks: list[float]) -> Row:
     large, small = peaks
-    return Row(name, n, large, small, "MB peak", large / small, 0.0, EXPECTED, f"against {SMALL:,}; one round", most=True)
+    return Row(
+        name, n, large, small, "MB peak", large / small, 0.0, EXPECTED, f"against {SMALL:,}; one round", most=True
+    )
 
 
 def _dispatcher(stage: Stage, n: int) -> float:

@@ -12,9 +12,7 @@ from bench.stage import WORK, Stage, Wrong
 
 LIMITS = "bench.bare.sql_limits"
 DELIVERIES = "SELECT count(*) FROM campaigns_delivery d JOIN campaigns_message m ON m.id = d.message_id"
-RECEIPTS = (
-    "SELECT count(*) FROM campaigns_receipt r JOIN campaigns_delivery d ON d.id = r.delivery_id AND d.state = 'DELIVERED'"
-)
+RECEIPTS = "SELECT count(*) FROM campaigns_receipt r JOIN campaigns_delivery d ON d.id = r.delivery_id AND d.state = 'DELIVERED'"
 BINDINGS = "SELECT count(*) / 3 FROM users_binding b JOIN users_recipient r ON r.id = b.recipient_id"
 PEOPLE = "SELECT count(*) FROM peers_person"
 DOUBLED = "10"

@@ -6,10 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-import bench.ours  # noqa: F401  (sets Django up)
 from django.core.management import call_command
 from django.db import connection
 
+import bench.ours  # noqa: F401  (sets Django up)
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.services import create_campaign, submit_campaign
 from apps.channels.models import ChannelAccount
@@ -44,7 +44,11 @@ def world(http_port: str, smtp_port: str) -> None:
     line = BusinessLine.objects.create(code="bench", name="Bench")
     _accounts(int(http_port), int(smtp_port))
     draft = save_draft(
-        actor=ACTOR, code="bench", name="Bench", variables=VARIABLES, bodies={"sms_aliyun": _sms(), "email_smtp": _mail()}
+        actor=ACTOR,
+        code="bench",
+        name="Bench",
+        variables=VARIABLES,
+        bodies={"sms_aliyun": _sms(), "email_smtp": _mail()},
     )
     publish_version(actor=ACTOR, template=draft)
     key_file = Path(os.environ["UMS_VAR"]) / "bench-api-key"

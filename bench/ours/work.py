@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bench.ours  # noqa: F401  (sets Django up)
 from django.db import connection
 
+import bench.ours  # noqa: F401  (sets Django up)
 from apps.campaigns.pipeline import receipts
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.tasks import drain

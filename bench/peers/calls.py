@@ -35,7 +35,5 @@ def send_sms(host: str, reference: str, phone: str, params: dict[str, str]) -> t
     canonical = f"POST\n/\n{query}\nhost:{host}\n{signed}\n{SIGNED}\n{EMPTY}"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     signature = hmac.digest(SECRET, f"ACS3-HMAC-SHA256\n{digest}".encode(), "sha256").hex()
-    headers["Authorization"] = (
-        f"ACS3-HMAC-SHA256 Credential=benchkeyid,SignedHeaders={SIGNED},Signature={signature}"
-    )
+    headers["Authorization"] = f"ACS3-HMAC-SHA256 Credential=benchkeyid,SignedHeaders={SIGNED},Signature={signature}"
     return f"http://{host}/?{query}", headers
