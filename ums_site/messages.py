@@ -1,5 +1,6 @@
 """Translations without the gettext programs: collect texts, prove that all are translated, compile."""
 
+import ast
 import re
 from collections.abc import Iterable, Iterator
 from io import BytesIO
@@ -25,6 +26,7 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
 STRING = r"""u?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
 CALL = re.compile(rf"\b(?:_|n?p?gettext)\(\s*{STRING}(?:\s*,\s*(?:{STRING}|\w+))*\s*\)")
 SOURCES = ("apps", "ums_site")
+DECLARING = "apps/channels/providers/"  # pure modules: what they declare is translated where it is shown
 Key = tuple[str | tuple[str, ...], str | None]
 
 
@@ -59,7 +61,28 @@ def texts(root: Path) -> dict[Key, list[tuple[str, int]]]:
         for line, text, _comments, context in extract("python", BytesIO(source.encode()), KEYWORDS, ()):
             if text:
                 found.setdefault((text, context), []).append((name, line))
+        if name.startswith(DECLARING):
+            for line, text in _declared(source):
+                found.setdefault((text, None), []).append((name, line))
     return found
+
+
+def _declared(source: str) -> Iterator[tuple[int, str]]:
+    """Labels and help of a channel's fields, its own label, and the plain sentences of its checks."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Name(id="ConfigField" | "ContentField"), args=[_, label, *_], keywords=more):
+                yield from _text_of(label)
+                for keyword in more:
+                    if keyword.arg == "help":
+                        yield from _text_of(keyword.value)
+            case ast.Assign(targets=[ast.Name(id="label") | ast.Subscript(value=ast.Name(id="problems"))], value=value):
+                yield from _text_of(value)
+
+
+def _text_of(node: ast.expr) -> Iterator[tuple[int, str]]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value:
+        yield node.lineno, node.value
 
 
 def problems(root: Path, locale: Path) -> list[str]:
@@ -85,7 +108,7 @@ def collect(root: Path, locale: Path) -> int:
     needed, empty = texts(root), 0
     for po in catalogues(locale):
         old = _read(po)
-        new = Catalog(locale=old.locale, charset="utf-8", header_comment=old.header_comment)
+        new = Catalog(locale=old.locale, project="UMS", charset="utf-8", header_comment=old.header_comment, fuzzy=False)
         new.mime_headers = old.mime_headers
         for (text, context), places in sorted(needed.items(), key=lambda item: item[1]):
             known = old.get(text, context)

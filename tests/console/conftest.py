@@ -12,6 +12,8 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from ums_site import messages
+
 if TYPE_CHECKING:  # a conftest is read before Django is ready
     from pytest_django.live_server_helper import LiveServer
 
@@ -30,9 +32,10 @@ PASSWORD = "correct-horse-battery"
 
 
 @pytest.fixture(autouse=True, scope="session")
-def static_folder() -> None:
-    """The middleware for static files warns where its folder is missing."""
+def prepared() -> None:
+    """As `up` does: translations compiled; the middleware for static files warns where its folder is missing."""
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    messages.compile_all(settings.LOCALE_PATHS[0])
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +111,8 @@ class Scene:
 @pytest.fixture
 def scene(live_server: LiveServer) -> Scene:
     """Everything that a campaign needs, made by the services. Nothing answers at the account's address."""
+    from django.db import connection
+
     from apps.campaigns.drafting import save_policy
     from apps.campaigns.models import Policy
     from apps.channels.models import ChannelAccount
@@ -118,8 +123,10 @@ def scene(live_server: LiveServer) -> Scene:
     from apps.templates.services import publish_version
     from apps.users import services as people
     from ums_site.clock import database_now
-    from ums_site.partitions import ensure
+    from ums_site.partitions import HOT_TABLES, ensure
 
+    with connection.cursor() as cursor:  # Django empties the tables that it manages, and no others
+        cursor.execute(f"TRUNCATE {', '.join(HOT_TABLES)}")
     ensure(database_now().date())
     operator = Operator.objects.create_superuser("boss", password=PASSWORD)
     line = BusinessLine.objects.create(code="shop", name="Shop")

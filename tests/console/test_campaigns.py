@@ -71,7 +71,7 @@ def test_a_campaign_from_three_steps_to_its_page(console: Watched, scene: Scene)
     expect(page.locator("[data-figure=targets] b")).to_have_text("6")  # without a reload
     expect(page.locator("[data-figure=in_progress] b")).to_have_text("5")
     page.locator("[data-figure=invalid]").click()
-    expect(page.get_by_text("no usable address on any channel of the policy").first).to_be_visible()
+    expect(page.get_by_role("cell", name="no usable address on any channel of the policy")).to_be_visible()
     page.locator("#result_list a").first.click()
     expect(page.get_by_text("Became a target of “November bill”.")).to_be_visible()
     verbs = list(AuditEvent.objects.order_by("id").values_list("verb", flat=True))
