@@ -26,10 +26,10 @@ SMTP_USER, SMTP_PASSWORD = "ums", "ums-secret"
 
 VARIABLES = [
     {"name": "name", "type": "text", "label": "姓名", "example": "杜萍"},
-    {"name": "balance", "type": "money", "currency": "CNY", "label": "余额", "example": "5165.71"},
+    {"name": "balance", "type": "number", "label": "余额", "example": "5165.71"},
 ]
 BODIES = {
-    "push_jpush": {"title": "优选银行", "alert": "${name}，您的账户余额为${balance}。"},
+    "push_jpush": {"title": "优选银行", "alert": "${name}，您的账户余额为${balance}元。"},
     "sms_aliyun": {
         "sign_name": "优选银行",
         "template_code": "SMS_100000002",
@@ -38,8 +38,8 @@ BODIES = {
     },
     "email_smtp": {
         "subject": "${name}，您的月度账单",
-        "text": "尊敬的${name}：\n\n您的账户余额为${balance}。\n\n优选银行",
-        "html": "<h2>月度账单</h2><p>尊敬的${name}：</p><p>您的账户余额为 <b>${balance}</b>。</p><p>优选银行</p>",
+        "text": "尊敬的${name}：\n\n您的账户余额为${balance}元。\n\n优选银行",
+        "html": "<h2>月度账单</h2><p>尊敬的${name}：</p><p>您的账户余额为 <b>${balance} 元</b>。</p><p>优选银行</p>",
     },
 }
 
