@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django.db import connection, transaction
 
 from apps.campaigns.models import Campaign, ReceiptInbox
@@ -23,6 +24,8 @@ from apps.channels.services import opened
 from apps.users.addressing import AddressRefused, hash_of
 from ums_site.crypto import keyring
 from ums_site.ids import from_base36
+
+log = structlog.get_logger(__name__)
 
 INBOX_PLACE = b"campaigns_receiptinbox.sealed:"
 AT_ONCE = 20  # bodies a merge takes, each of up to some hundreds of events
@@ -79,12 +82,16 @@ def _read(row: ReceiptInbox, account: ChannelAccount | None) -> Sequence[Receipt
     if account is None:
         row.state, row.note = ReceiptInbox.State.BAD, "the account is gone"
         return []
-    held = json.loads(keyring().open(row.sealed, INBOX_PLACE))
-    request = HookRequest(held["headers"], held["query"], held["body"].encode("latin-1"), row.received_at)
     try:
+        held = json.loads(keyring().open(row.sealed, INBOX_PLACE))
+        request = HookRequest(held["headers"], held["query"], held["body"].encode("latin-1"), row.received_at)
         events = adapter(account.kind).parse_hook(opened(account), request)
     except BadReceipt as bad:
         row.state, row.note = ReceiptInbox.State.BAD, str(bad)[:200]
+        return []
+    except Exception as error:  # one body that nobody foresaw must not hold up all that come after it
+        log.exception("receipt_not_readable", inbox=row.pk, account=account.code)
+        row.state, row.note = ReceiptInbox.State.BAD, f"not readable: {type(error).__name__}"
         return []
     row.events = len(events)
     return events

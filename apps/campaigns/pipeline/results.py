@@ -18,6 +18,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from apps.campaigns.ambiguity import After
+from apps.campaigns.pipeline.doubt import in_doubt
 from ums_site.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
@@ -52,14 +53,16 @@ marked AS (
 UPDATE campaigns_attempt a SET outcome = 'accepted', provider_id = v.provider_id, finished_at = now()
 FROM v WHERE a.delivery_id = v.id AND a.number = v.number AND a.epoch = %s AND a.delivery_id BETWEEN %s AND %s
 """
-OTHERS = """
+OTHERS = f"""
 WITH v AS (
     SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::timestamptz[], %s::boolean[], %s::boolean[],
                          %s::boolean[], %s::text[], %s::text[], %s::text[])
     AS v(id, number, state, reason, held_until, solo, burn, stamp, outcome, code, words)
 ), marked AS (
     UPDATE campaigns_delivery d
-    SET state = v.state, reason = v.reason, held_until = v.held_until, solo = v.solo,
+    SET state = CASE WHEN v.state = 'REJECTED' AND v.outcome IN ('throttled', 'unavailable') AND {in_doubt("d", "v.number")}
+                     THEN 'UNKNOWN_FINAL' ELSE v.state END,
+        reason = v.reason, held_until = v.held_until, solo = v.solo,
         provider_key = CASE WHEN v.solo THEN '' ELSE d.provider_key END,
         call_ref = CASE WHEN v.solo THEN NULL ELSE d.call_ref END,
         burnt = d.burnt - (NOT v.burn)::int, may_duplicate = d.may_duplicate OR v.stamp

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from apps.campaigns.ambiguity import History, after_unknown_window
 from apps.campaigns.models import Batch, Campaign
+from apps.campaigns.pipeline.doubt import in_doubt
 from apps.campaigns.pipeline.plan import loaded_plan, plan_steps
 from apps.campaigns.policy import Plan
 from apps.campaigns.states import MessageClass
@@ -131,8 +132,9 @@ FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v(id, state, reason)
 WHERE m.id = v.id AND m.id BETWEEN %s AND %s AND m.state <> v.state
   AND (m.state = 'ACTIVE' OR v.state = 'SUCCEEDED' OR (m.state = 'UNKNOWN' AND v.state = 'FAILED'))
 """
-CALL_OFF = """
-UPDATE campaigns_delivery SET state = 'CANCELLED', reason = 'no_longer_needed'
+CALL_OFF = f"""
+UPDATE campaigns_delivery d SET state = CASE WHEN {in_doubt("d")} THEN 'UNKNOWN_FINAL' ELSE 'CANCELLED' END,
+       reason = 'no_longer_needed'
 WHERE message_id = ANY(%s::bigint[]) AND id > %s AND state IN ('PENDING', 'HELD')
 """
 

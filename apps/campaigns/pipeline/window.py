@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.campaigns.models import Batch, Campaign
+from apps.campaigns.pipeline.doubt import in_doubt
 from apps.channels.contract import Account, Adapter, Envelope
 from apps.channels.models import ChannelAccount
 from apps.templates.render import CompiledBody, RenderError
@@ -202,10 +203,10 @@ SELECT v.id, v.number, %s, v.key, now() FROM unnest(%s::bigint[], %s::smallint[]
 WHERE v.id = ANY(%s::bigint[])
 """
 NOT_SENT = """
-UPDATE campaigns_delivery d SET state = v.state, reason = v.reason, epoch = %s
+UPDATE campaigns_delivery d SET state = CASE WHEN {in_doubt} THEN 'UNKNOWN_FINAL' ELSE v.state END, reason = v.reason, epoch = %s
 FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v(id, state, reason)
 WHERE d.id = v.id AND d.batch_id = %s AND d.state IN ('PENDING', 'HELD') AND d.id BETWEEN %s AND %s
-"""
+""".format(in_doubt=in_doubt("d"))
 
 
 def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Window:
