@@ -94,6 +94,8 @@ class Field:
 
     def _emit(self, name: str, line: str) -> None:
         self.lines.append(f"{name}: {line}")
+        with (self.state / "processes.log").open("a", encoding="utf-8") as log:
+            log.write(f"{time.time():.2f} {name}: {line}\n")
 
     def start_crew(self, beats: int = 1, workers: Sequence[str] = ("bulk", "bulk-2")) -> Launcher:
         """Two workers of the lane, one for receipts, and beat."""

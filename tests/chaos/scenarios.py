@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from django.db import connection
 from redis import Redis
 
+from apps.campaigns.services import cancel_campaign
 from apps.channels.models import ChannelAccount
-from tests.chaos.field import Field, send_signal
+from tests.chaos.field import OPEN, Field, send_signal
 from tests.chaos.ground import LEASE_AND_GRACE, phone_of, start_servers, var
 from ums_site import embedded_postgres
 from ums_site.ids import to_base36
@@ -212,7 +213,7 @@ def restart_postgres(ground: Field) -> Expected:
         start_servers()
     ground.rest(90)
     # Where the connection breaks during the commit of an intent nobody knows whether it stands; it is never sent then.
-    return Expected(_bound(ground, 3 * 2), note="3 restarts")
+    return Expected(0 if ground.profile.keyed else 3 * 2 * ground.profile.window, note="3 restarts")
 
 
 AMBIGUOUS = ("500_after_accept", "garbage", "reset_after")
@@ -235,6 +236,20 @@ def answers_get_lost(ground: Field) -> Expected:
         problems.append("the provider's own de-duplication was never needed")
     exact = 0 if ground.profile.keyed else spoilt
     return Expected(exact, exact, f"{spoilt} answers lost, {swallowed} repeats swallowed", problems)
+
+
+def cancelled_in_doubt(ground: Field) -> Expected:
+    """F17 b: answers get lost and the campaign is called off in the middle: what may have arrived is not denied."""
+    ground.script({"match": "every:3", "do": ["accept", "garbage"]})
+    ground.prepare()
+    ground.start_crew()
+    ground.wait(lambda: ground.sent() > ground.n // 4, 40, "the first quarter")
+    ground.wait(lambda: ground.one("SELECT count(*) FROM campaigns_attempt WHERE outcome = 'unknown'"), 20, "doubt")
+    cancel_campaign(actor="chaos", campaign=ground.campaign)
+    still_open = f"SELECT count(*) FROM campaigns_delivery WHERE campaign_id = %s AND state IN {OPEN}"
+    ground.wait(lambda: not ground.one(still_open, ground.campaign.pk), 60, "the end of all that was begun")
+    spoilt = int(ground.one("SELECT count(DISTINCT delivery_id) FROM campaigns_attempt WHERE outcome = 'unknown'"))
+    return Expected(spoilt, note=f"{spoilt} in doubt")
 
 
 def receipts_go_wild(ground: Field) -> Expected:
@@ -330,5 +345,6 @@ SCENARIOS: dict[str, Scenario] = {
     "F8": Scenario(flush_redis),
     "F12": Scenario(restart_postgres, alone=True),
     "F17": Scenario(answers_get_lost, ("NONE", "KEYED", "GROUPED")),
+    "F17.cancelled": Scenario(cancelled_in_doubt, ("NONE", "KEYED"), refusals=True, share=0.5),
     "F25": Scenario(receipts_go_wild, ("NONE",), refusals=True),
 }
