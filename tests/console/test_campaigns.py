@@ -72,7 +72,7 @@ def test_a_campaign_from_three_steps_to_its_page(console: Watched, scene: Scene)
     expect(page.locator("[data-figure=in_progress] b")).to_have_text("5")
     page.locator("[data-figure=invalid]").click()
     expect(page.get_by_role("cell", name="no usable address on any channel of the policy")).to_be_visible()
-    page.locator("#result_list a").first.click()
+    page.locator("#result_list tbody a").first.click()
     expect(page.get_by_text("Became a target of “November bill”.")).to_be_visible()
     verbs = list(AuditEvent.objects.order_by("id").values_list("verb", flat=True))
     assert [verb for verb in verbs if verb in ("create", "forecast", "submit")] == ["create", "forecast", "submit"]
