@@ -74,13 +74,13 @@ def _measure(stage: Stage, names: Sequence[str]) -> int:
         started = time.monotonic()
         try:
             rows += FIGURES[name](stage)
+            _keep(rows)  # at once: a long run that is broken off has its finished figures
             print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
         except (Wrong, ChildFailed, subprocess.SubprocessError) as fault:
             failed.append(name)
             print(f"not measured: {fault}", file=sys.stderr)
     print(table(rows))
     print(f"{len(rows)} rows in {time.monotonic() - began:.0f} s; rates are medians of interleaved rounds.")
-    _keep(rows)
     return 1 if failed else 0
 
 

@@ -25,7 +25,7 @@ START_S = 30
 
 def api_single(stage: Stage) -> list[Row]:
     """One message a call / a bare DRF view with one INSERT."""
-    n = stage.size(1_500, 20_000)
+    n = stage.size(800, 20_000)
     template = stage.people(PEOPLE)
     ours, limit, ratio, spread = compare(
         lambda: _rate(stage, template, OURS, "single", n), lambda: _rate(stage, template, BARE, "single", n)
