@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext as say
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 Words = str | Promise
 
@@ -142,18 +141,18 @@ def policy_in_words(plan: Mapping[str, Any]) -> list[str]:
     """A sentence for each step of a policy or of a frozen plan, and one about its end where it has one."""
     said = [_step_in_words(step, last=step is plan["steps"][-1]) for step in plan.get("steps", [])]
     if plan.get("expires_seconds"):
-        said.append(say("Gives up after %(time)s.") % {"time": seconds_in_words(plan["expires_seconds"])})
+        said.append(gettext("Gives up after %(time)s.") % {"time": seconds_in_words(plan["expires_seconds"])})
     return said
 
 
 def _step_in_words(step: Mapping[str, Any], *, last: bool) -> str:
     names = [_channel_in_words(one) for one in step.get("channels", [])]
     if len(names) == 1:
-        how = say("Send over %(channel)s.") % {"channel": names[0]}
+        how = gettext("Send over %(channel)s.") % {"channel": names[0]}
     elif step.get("mode", "first") == "all":
-        how = say("Send over all of these at once: %(channels)s.") % {"channels": ", ".join(names)}
+        how = gettext("Send over all of these at once: %(channels)s.") % {"channels": ", ".join(names)}
     else:
-        how = say("Send over the first of these that reaches the person: %(channels)s.") % {
+        how = gettext("Send over the first of these that reaches the person: %(channels)s.") % {
             "channels": ", ".join(names)
         }
     return how if last else f"{how} {_until_in_words(step)}"
@@ -162,16 +161,16 @@ def _step_in_words(step: Mapping[str, Any], *, last: bool) -> str:
 def _channel_in_words(channel: Mapping[str, Any]) -> str:
     name = str(channel.get("account", "?"))
     if channel.get("only_tag"):
-        return say("%(channel)s (only people tagged %(tag)s)") % {"channel": name, "tag": channel["only_tag"]}
+        return gettext("%(channel)s (only people tagged %(tag)s)") % {"channel": name, "tag": channel["only_tag"]}
     return name
 
 
 def _until_in_words(step: Mapping[str, Any]) -> str:
     wait = step.get("wait_seconds")
     if not wait:
-        return say("The next step follows only when this one definitely failed.")
+        return gettext("The next step follows only when this one definitely failed.")
     if step.get("until", "delivered") == "accepted":
-        return say("If the provider has not taken it within %(time)s, the next step follows.") % {
+        return gettext("If the provider has not taken it within %(time)s, the next step follows.") % {
             "time": seconds_in_words(wait)
         }
-    return say("If it is not delivered within %(time)s, the next step follows.") % {"time": seconds_in_words(wait)}
+    return gettext("If it is not delivered within %(time)s, the next step follows.") % {"time": seconds_in_words(wait)}

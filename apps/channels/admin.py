@@ -31,12 +31,25 @@ PROVIDERS = Path(__file__).resolve().parent / "providers"
 class ChannelAccountAdmin(ModelAdmin):
     """Accounts: made by kind, paused, tested. An account is never deleted: messages and bills name it."""
 
-    list_display = ["code", "name", "kind", "business_line", "shown_state", "breaker", "rate_per_second", "shown_price"]
+    list_display = [
+        "code",
+        "name",
+        "shown_kind",
+        "business_line",
+        "shown_state",
+        "breaker",
+        "rate_per_second",
+        "shown_price",
+    ]
     list_filter = ["kind", "state", "business_line"]
     list_select_related = ["business_line"]
     search_fields = ["code", "name"]
     ordering = ["code"]
     change_form_outer_before_template = "channels/account_state.html"
+
+    @admin.display(description=_("channel kind"), ordering="kind")
+    def shown_kind(self, account: ChannelAccount) -> Any:
+        return _(account.adapter_label)
 
     @display(description=_("state"), ordering="state", label={_("active"): "success", _("paused"): "warning"})
     def shown_state(self, account: ChannelAccount) -> str:
@@ -80,7 +93,7 @@ class ChannelAccountAdmin(ModelAdmin):
             title = _("Which kind of channel?")
             context = {**self.admin_site.each_context(request), "title": title, "kinds": adapters(), "opts": self.opts}
             return render(request, "channels/choose_kind.html", context)
-        title = _("Account: %(kind)s") % {"kind": adapter(_kind_asked(request)).label}
+        title = _("Account: %(kind)s") % {"kind": _(adapter(_kind_asked(request)).label)}
         return super().add_view(request, form_url, {"title": title})
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -56,7 +56,8 @@ class AccountForm(forms.ModelForm):
         kept = open_secrets(held) if held.pk else {}
         for one in adapter(self.kind).config_fields:
             if not one.secret:
-                self.initial[SETTING + one.name] = held.config.get(one.name, one.default)
+                standing = held.config.get(one.name, one.default)
+                self.initial[SETTING + one.name] = None if one.type == "json" and not standing else standing
             elif kept.get(one.name):
                 self.fields[SETTING + one.name].required = False
                 self.fields[SETTING + one.name].help_text = _("One is stored. Leave empty to keep it.")

@@ -12,15 +12,17 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from apps.operators import audit
 from apps.operators.models import AuditEvent, Operator
 
 admin.site.unregister(Group)
+MOST_SHOWN = 160
 
 
 @admin.register(Operator)
@@ -99,7 +101,7 @@ class RoleAdmin(DjangoGroupAdmin, ModelAdmin):
 class AuditEventAdmin(ModelAdmin):
     """The audit log, to read and to prove: nobody changes it, here or in the database."""
 
-    list_display = ["at", "actor", "verb", "object_type", "object_id", "shown_detail"]
+    list_display = ["shown_at", "actor", "verb", "object_type", "object_id", "shown_detail"]
     list_filter = ["verb", "object_type"]
     search_fields = ["actor", "object_id"]
     ordering = ["-id"]
@@ -107,9 +109,15 @@ class AuditEventAdmin(ModelAdmin):
     show_full_result_count = False
     list_before_template = "operators/audit_proof.html"
 
-    @display(description=_("detail"))
+    @admin.display(description=_("at"), ordering="at")
+    def shown_at(self, event: AuditEvent) -> str:
+        moment = timezone.localtime(event.at)
+        return format_html('<span class="whitespace-nowrap">{}</span>', f"{moment:%Y-%m-%d %H:%M:%S}")
+
+    @admin.display(description=_("detail"))
     def shown_detail(self, event: AuditEvent) -> str:
-        return " · ".join(f"{key}: {value}" for key, value in event.detail.items())[:160]
+        said = " · ".join(f"{key}: {_plain(value)}" for key, value in event.detail.items())
+        return said if len(said) <= MOST_SHOWN else f"{said[:MOST_SHOWN]}…"
 
     def get_urls(self) -> list[URLPattern]:
         prove = self.admin_site.admin_view(self.prove)
@@ -135,3 +143,7 @@ class AuditEventAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: AuditEvent | None = None) -> bool:
         return False
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

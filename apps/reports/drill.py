@@ -69,7 +69,7 @@ def conditions(account_id: int | None = None) -> dict[str, str]:
         "unknown": f"{closed} AND NOT ({delivered} OR {open_still})",
         "in_window": f"{accepted} AND NOT {delivered} AND {open_still}",
         "read": some("d.state = 'READ'"),
-        "reissued": some("d.step > 0 AND d.attempts > 0"),
+        "reissued": f"(SELECT count(DISTINCT d.step) {MINE}{only} AND d.attempts > 0) > 1",
     }
 
 

@@ -52,7 +52,7 @@ class Look:
 
 def parts_of(kind: str, content: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(label, text) of every field in the order of the form; of a mapping every entry."""
-    labels = {field.name: field.label for field in adapter(kind).content_fields} if kind in KINDS else {}
+    labels = {field.name: _(field.label) for field in adapter(kind).content_fields} if kind in KINDS else {}
     parts = []
     for name in [*labels, *(name for name in content if name not in labels)]:
         held = content.get(name)
@@ -67,7 +67,7 @@ def parts_of(kind: str, content: Mapping[str, Any]) -> list[tuple[str, str]]:
 def sources(source: selectors.Source) -> list[tuple[str, list[tuple[str, str]]]]:
     """(channel, its parts) with the placeholders as they were written."""
     kinds = selectors.kinds_of(source)
-    return [(adapter(kind).label if kind in KINDS else kind, parts_of(kind, source.bodies[kind])) for kind in kinds]
+    return [(_(adapter(kind).label) if kind in KINDS else kind, parts_of(kind, source.bodies[kind])) for kind in kinds]
 
 
 def looks(source: selectors.Source, values: dict[str, object]) -> list[Look]:
@@ -82,6 +82,6 @@ def _look(source: selectors.Source, kind: str, values: dict[str, object]) -> Loo
         return Look(kind, kind, "fields", None, _("This kind of channel is not installed: remove its text."))
     shape = SHAPES.get(kind.partition("_")[0], "fields")
     try:
-        return Look(kind, one.label, shape, selectors.preview(source, kind, values))
+        return Look(kind, _(one.label), shape, selectors.preview(source, kind, values))
     except (RenderError, BadTemplate) as refused:
-        return Look(kind, one.label, shape, None, str(refused))
+        return Look(kind, _(one.label), shape, None, str(refused))

@@ -41,7 +41,7 @@ class MessageTemplateAdmin(ModelAdmin):
 
     @admin.display(description=_("channels"))
     def channels(self, template: MessageTemplate) -> str:
-        return " · ".join(adapter(kind).label if kind in KINDS else kind for kind in template.bodies)
+        return " · ".join(str(_(adapter(kind).label)) if kind in KINDS else kind for kind in template.bodies)
 
     @admin.display(description=_("last version"), ordering="last_number", empty_value="–")
     def last_version(self, template: Any) -> int | None:
@@ -58,7 +58,7 @@ class MessageTemplateAdmin(ModelAdmin):
         written |= {name.split("__")[1] for name, text in request.POST.items() if name.startswith(PREFIX) and text}
         parts = [
             (
-                one.label,
+                _(one.label),
                 {
                     "fields": [field_name(one.kind, field) for field in one.content_fields],
                     "classes": [] if one.kind in written else ["collapse"],
