@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,18 @@ def import_people(say: Say) -> None:
     for name in FILES:
         with (DATA / name).open("rb") as file:
             order = start_import(actor=stage.ACTOR, file=file, file_name=name)
-        final = {PeopleImport.State.DONE, PeopleImport.State.FAILED}
-        wait_until(lambda order=order: _reload(order).state in final, 120, f"the import of {name}")  # type: ignore[misc]
+        wait_until(partial(_is_over, order), 120, f"the import of {name}")
         if order.state == PeopleImport.State.FAILED:
             raise RuntimeError(f"The import of {name} failed: {order.error}")
         say(
             f"  {name}: {order.rows_read} rows, {order.recipients_added} people added, "
             f"{order.recipients_unchanged} unchanged, {order.bindings_added} addresses, {order.rows_rejected} rejected"
         )
+
+
+def _is_over(order: PeopleImport) -> bool:
+    order.refresh_from_db()
+    return order.state in (PeopleImport.State.DONE, PeopleImport.State.FAILED)
 
 
 def blacklist_some() -> None:
