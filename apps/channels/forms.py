@@ -56,8 +56,7 @@ class AccountForm(forms.ModelForm):
         kept = open_secrets(held) if held.pk else {}
         for one in adapter(self.kind).config_fields:
             if not one.secret:
-                standing = held.config.get(one.name, one.default)
-                self.initial[SETTING + one.name] = None if one.type == "json" and not standing else standing
+                self.initial[SETTING + one.name] = held.config.get(one.name, one.default)
             elif kept.get(one.name):
                 self.fields[SETTING + one.name].required = False
                 self.fields[SETTING + one.name].help_text = _("One is stored. Leave empty to keep it.")
@@ -117,7 +116,7 @@ def _setting(one: ConfigField) -> forms.Field:
     if one.type == "choice":
         return forms.ChoiceField(**said, choices=_choices(one.choices), widget=UnfoldAdminSelectWidget)
     if one.type == "json":
-        return forms.JSONField(**said, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}))
+        return OptionalJson(**said, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}))
     return forms.CharField(**said, widget=UnfoldAdminTextInputWidget)
 
 
@@ -127,6 +126,13 @@ def _choices(names: Sequence[str]) -> list[tuple[str, Any]]:
 
 def _said(text: str) -> Any:
     return _(text) if text else ""
+
+
+class OptionalJson(forms.JSONField):
+    """JSON that may be left out: nothing is shown as nothing, not as null."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value in (None, "", {}) else super().prepare_value(value)
 
 
 class TestSendForm(forms.Form):
@@ -151,7 +157,7 @@ class TestSendForm(forms.Form):
 def _content(one: ContentField) -> forms.Field:
     said: dict[str, Any] = {"label": _said(one.label), "required": one.required, "help_text": _said(one.help)}
     if one.mapping:
-        return forms.JSONField(**said, widget=forms.Textarea(attrs={"rows": 2, "placeholder": "{}"}))
+        return OptionalJson(**said, widget=forms.Textarea(attrs={"rows": 2, "placeholder": "{}"}))
     if one.multiline:
         return forms.CharField(**said, widget=forms.Textarea(attrs={"rows": 4}))
     return forms.CharField(**said, max_length=one.max_length)

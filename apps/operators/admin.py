@@ -7,13 +7,14 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -23,6 +24,29 @@ from apps.operators.models import AuditEvent, Operator
 
 admin.site.unregister(Group)
 MOST_SHOWN = 160
+
+
+VERBS = {"add": _("may add"), "change": _("may change"), "delete": _("may delete"), "view": _("may see")}
+OURS = ("operators", "partners", "ums_channels", "users", "templates", "campaigns", "reports", "auth")
+
+
+def only_ours(field: Any) -> Any:
+    """The permissions that mean something in this console, in the words of its pages."""
+    if field is not None:
+        field.queryset = field.queryset.filter(content_type__app_label__in=OURS).exclude(
+            content_type__app_label="auth", content_type__model="permission"
+        )
+        field.label_from_instance = permission_in_words
+    return field
+
+
+def permission_in_words(permission: Permission) -> str:
+    """`campaign: may see`, in the language of the page."""
+    model = permission.content_type.model_class()
+    name = model._meta.verbose_name if model else permission.content_type.model
+    verb, _line, _rest = permission.codename.partition("_")
+    words = VERBS[verb] if verb in VERBS and model else gettext(permission.name)
+    return f"{name}: {words}"
 
 
 @admin.register(Operator)
@@ -40,6 +64,10 @@ class OperatorAdmin(UserAdmin, ModelAdmin):
         (_("Person"), {"fields": ("last_name", "first_name", "email")}),
         (_("May do"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
     )
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        return only_ours(field) if db_field.name == "user_permissions" else field
 
     @admin.display(description=_("roles"))
     def roles(self, operator: Operator) -> str:
@@ -80,6 +108,9 @@ class OperatorAdmin(UserAdmin, ModelAdmin):
 @admin.register(Group)
 class RoleAdmin(DjangoGroupAdmin, ModelAdmin):
     """Roles: named sets of permissions."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return only_ours(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
