@@ -73,5 +73,6 @@ class PolicyAdmin(ModelAdmin):
 def _accounts() -> list[dict[str, str]]:
     accounts = ChannelAccount.objects.order_by("code")
     return [
-        {"code": one.code, "name": one.name, "kind": one.kind, "label": str(_(adapter(one.kind).label))} for one in accounts
+        {"code": one.code, "name": one.name, "kind": one.kind, "label": str(_(adapter(one.kind).label))}
+        for one in accounts
     ]
