@@ -139,8 +139,9 @@ def _no_row_is_left_behind(campaign: Campaign) -> None:
         )
         assert cursor.fetchall() == []
         cursor.execute(
-            "SELECT count(*) FROM campaigns_delivery d WHERE attempts <> "
-            "(SELECT count(*) FROM campaigns_attempt a WHERE a.delivery_id = d.id)"
+            "SELECT count(*) FROM campaigns_delivery d WHERE d.campaign_id = %s AND attempts <> "
+            "(SELECT count(*) FROM campaigns_attempt a WHERE a.delivery_id = d.id)",
+            [campaign.pk],
         )
         assert cursor.fetchone() == (0,)
         cursor.execute("SELECT count(*) FROM campaigns_receiptinbox WHERE state <> 'MERGED'")
