@@ -20,7 +20,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ums_site.settings")
 
 from django.conf import settings  # noqa: E402  (the environment above decides what it reads)
 
-from ums_site import embedded, embedded_paths  # noqa: E402, messages
+from ums_site import embedded, embedded_paths, messages  # noqa: E402
 from ums_site.embedded_redis import DATABASES  # noqa: E402
 
 PURE = ("tests/unit/", "tests/shape/")
