@@ -144,8 +144,11 @@ class _Sending:
         if not wanted:
             return groups
         granted = wanted
-        for key in (f"account:{self.order.account_row.pk}", f"campaign:{self.order.campaign.pk}"):
-            granted = take_tokens(key, granted) if granted else 0
+        account, campaign = self.order.account_row, self.order.campaign
+        if account.rate_per_second:
+            granted = take_tokens(f"account:{account.pk}", granted)
+        if campaign.pace_per_second and granted:
+            granted = take_tokens(f"campaign:{campaign.pk}", granted)
         if granted == wanted:
             return groups
         affordable, used = [], 0

@@ -28,7 +28,7 @@ from ums_site.ids import from_base36
 log = structlog.get_logger(__name__)
 
 INBOX_PLACE = b"campaigns_receiptinbox.sealed:"
-AT_ONCE = 20  # bodies a merge takes, each of up to some hundreds of events
+AT_ONCE = 100  # bodies a merge takes, each of up to some hundreds of events
 KEEP_TRYING = timedelta(hours=72)
 STATE_OF = {
     "accepted": "ACCEPTED",
@@ -74,8 +74,24 @@ def merge_next() -> int:
                 unmatched[row_id] = unmatched.get(row_id, 0) + (not matched)
         for row in rows:
             _file(row, unmatched.get(row.pk, 0), now)
-        ReceiptInbox.objects.bulk_update(rows, ["state", "note", "next_try_at", "tries", "events"])
+        _write_filed(rows)
     return len(rows)
+
+
+FILED = """
+UPDATE campaigns_receiptinbox i
+SET state = v.state, note = v.note, next_try_at = v.next_try_at, tries = v.tries, events = v.events
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::smallint[], %s::integer[])
+     AS v(id, state, note, next_try_at, tries, events)
+WHERE i.id = v.id
+"""
+
+
+def _write_filed(rows: Sequence[ReceiptInbox]) -> None:
+    said = [(one.pk, str(one.state), one.note, one.next_try_at, one.tries, one.events) for one in rows]
+    if said:
+        with connection.cursor() as cursor:
+            cursor.execute(FILED, [list(column) for column in zip(*said, strict=True)])
 
 
 def _read(row: ReceiptInbox, account: ChannelAccount | None) -> Sequence[ReceiptEvent]:
