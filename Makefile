@@ -44,6 +44,7 @@ $(BENCH_STAMP): requirements-bench.txt deploy/make-venv.sh
 	@touch $@
 
 test: dev ## All tests (ARGS="tests/unit -k pieces")
+	@UMS_VAR=$(TEST_VAR) $(PY) manage.py messages
 	@UMS_VAR=$(TEST_VAR) $(PY) manage.py servers exec -- $(VENV)/bin/pytest $(ARGS)
 
 check: dev ## Format, lint, types, imports, migrations, deployment, translations

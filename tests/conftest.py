@@ -20,7 +20,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ums_site.settings")
 
 from django.conf import settings  # noqa: E402  (the environment above decides what it reads)
 
-from ums_site import embedded, embedded_paths, messages  # noqa: E402
+from ums_site import embedded, embedded_paths  # noqa: E402
 from ums_site.embedded_redis import DATABASES  # noqa: E402
 
 PURE = ("tests/unit/", "tests/shape/")
@@ -49,7 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
         for queue in settings.RQ_QUEUES.values():
             queue["URL"] = settings.REDIS_URL
     os.environ["REDIS_URL"] = settings.REDIS_URL
-    messages.compile_all(settings.LOCALE_PATHS[0])
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
