@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from datetime import timedelta
 from functools import cache
 
 from django.conf import settings
@@ -27,7 +26,6 @@ WHERE id = (
     ORDER BY b.priority DESC, b.not_before, b.id FOR UPDATE OF b SKIP LOCKED LIMIT 1
 ) RETURNING id
 """
-FIRST_POLL = timedelta(seconds=2)
 
 
 @cache

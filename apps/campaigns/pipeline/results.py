@@ -28,7 +28,7 @@ KEEP_TRYING_SECONDS = 600.0
 
 @dataclass(slots=True)
 class Result:
-    """One delivery's share of one call. `began` false: the call was never started, so its attempt is undone."""
+    """One delivery's share of one call: where it goes (`after`), and what is written into its attempt."""
 
     delivery_id: int
     number: int
