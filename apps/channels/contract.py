@@ -156,8 +156,67 @@ class MailAnswer:
     text: str = field(repr=False)  # servers like to repeat the address in it
 
 
-Request = HttpRequest | MailRequest
-Answer = HttpAnswer | MailAnswer
+@dataclass(frozen=True, slots=True)
+class SessionLink:
+    """Where and how to log in to a gateway that keeps a session, and how much it takes at once.
+
+    protocol "smpp" or "cmpp", `version` "3.4" or "2.0"/"3.0"; `security` is "none" or "tls". `binds` connections, each
+    with at most `window` unanswered requests; `per_second` requests over all of them, 0 for no limit of ours. A link
+    that was silent for `idle_s` seconds is asked whether it lives. `mode` (SMPP) is "transceiver" or "separate" (one
+    receiver beside the transmitters). `check_gateway` (CMPP): the gateway's own proof must be right.
+    """
+
+    protocol: Literal["smpp", "cmpp"]
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    version: str = "3.4"
+    security: str = "none"
+    binds: int = 1
+    window: int = 10
+    per_second: float = 0.0
+    idle_s: float = 30.0
+    mode: str = "transceiver"
+    system_type: str = ""
+    check_gateway: bool = False
+
+
+@dataclass(slots=True)
+class SessionRequest:
+    """One message for one recipient. `parts` are the bodies of its submit requests in order, without header."""
+
+    link: SessionLink
+    parts: list[bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PartAnswer:
+    """What the gateway said to one request: its status and, where that is 0, its id for the part."""
+
+    status: int
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAnswer:
+    """stage "submit": every part was answered, in order. stage "bind": no session came up, the one part says why."""
+
+    stage: Literal["bind", "submit"]
+    parts: tuple[PartAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InboundPdu:
+    """A whole request of the gateway as it came, header included; `received_at` is aware. `origin` is the transport's."""
+
+    pdu: bytes = field(repr=False)
+    received_at: datetime
+    origin: object = field(default=None, repr=False)
+
+
+Request = HttpRequest | MailRequest | SessionRequest
+Answer = HttpAnswer | MailAnswer | SessionAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +267,7 @@ class Adapter:
 
     kind: str
     label: str
-    transport: Literal["http", "smtp"] = "http"
+    transport: Literal["http", "smtp", "session"] = "http"
     config_fields: tuple[ConfigField, ...] = ()
     content_fields: tuple[ContentField, ...] = ()
     capabilities: Capabilities
@@ -259,6 +318,14 @@ class Adapter:
     def parse_hook(self, account: Account, request: HookRequest) -> Sequence[ReceiptEvent]:
         """Reads a pushed body. Raises BadReceipt. An authentic body without anything for us gives an empty list."""
         raise TypeError(f"{self.kind} has no receipts by push")
+
+    def session(self, account: Account) -> SessionLink:
+        """The link that an account of a session kind keeps open, also while nothing is to be sent."""
+        raise TypeError(f"{self.kind} keeps no session")
+
+    def parse_inbound(self, account: Account, inbound: InboundPdu) -> Sequence[ReceiptEvent]:
+        """Reads what came over a session, in place of `parse_hook`. Raises BadReceipt; nothing for us: an empty list."""
+        raise TypeError(f"{self.kind} keeps no session")
 
     def build_poll(
         self, account: Account, provider_id: str, addresses: Sequence[str], sent_at: datetime
