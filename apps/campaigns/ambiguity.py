@@ -16,6 +16,7 @@ from apps.channels.outcomes import (
     Misconfigured,
     Outcome,
     Rejected,
+    StaleToken,
     Throttled,
     Unavailable,
     Unknown,
@@ -75,6 +76,8 @@ def after(
             return After("REJECTED", code)
         case Misconfigured(code=code):
             return After("HELD", f"account: {code}", now + MISCONFIGURED_HOLD, burn=False)
+        case StaleToken(code=code):
+            return After("HELD", f"token: {code}", now, burn=False)
         case Throttled(code=code, retry_after=wait):
             return _again(f"throttled: {code}", history, now, wait)
         case Unavailable(code=code):

@@ -50,7 +50,7 @@ class StepChannel:
 
     @property
     def measurable(self) -> bool:
-        return self.receipts in ("push", "poll")
+        return self.receipts in ("push", "poll", "both")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,15 @@ class Receipts(StrEnum):
     FAILURES = "failures"  # only bad news comes back (bounces): silence is the best that can be known
     PUSH = "push"  # the provider calls our hook
     POLL = "poll"  # we ask
+    BOTH = "both"  # it may call, and we ask for what it did not say
+
+    @property
+    def pushed(self) -> bool:
+        return self in (Receipts.PUSH, Receipts.BOTH, Receipts.FAILURES)
+
+    @property
+    def polled(self) -> bool:
+        return self in (Receipts.POLL, Receipts.BOTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,14 @@ class ContentField:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressLimit:
+    """The provider takes `count` messages of one account for one address in a `per`, and loses or punishes the next."""
+
+    count: int
+    per: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What strategy and dispatch ask a kind. Durations are timedelta; sources stand in the kind's README."""
 
@@ -70,20 +87,36 @@ class Capabilities:
     reserves_keys: bool = False  # keys must be fetched from the provider before the send
     can_query: bool = False  # the fate of one send can be asked by our reference
     echoes_reference: bool = False  # receipts carry our reference
+    finds_by_provider_id: bool = False  # receipts carry the provider's id only: dispatch files it for the merge
     receipts: Receipts = Receipts.NONE
+    reports_read: bool = False  # "read" comes, not only "delivered"
     poll_group: int = 0  # addresses per poll of one provider id
     recall: bool = False
+    recall_within: timedelta = timedelta(0)  # after acceptance; zero: no limit is known
+    address_limits: tuple[AddressLimit, ...] = ()
     offline_store: bool = False
     price_unit: Literal["message", "piece"] = "message"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One configured sender as an adapter sees it: settings and opened secrets in one mapping."""
+    """One configured sender as an adapter sees it: settings and opened secrets in one mapping.
+
+    `token` is the access token now in force; empty where the kind has none (`Adapter.uses_token`).
+    """
 
     code: str
     kind: str
     config: Mapping[str, Any] = field(repr=False)
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token and how long the provider says it is good for."""
+
+    value: str = field(repr=False)
+    valid: timedelta
 
 
 @dataclass(slots=True)
@@ -110,6 +143,8 @@ class HttpRequest:
     url: str = field(repr=False)  # a provider may want addresses in it
     headers: list[str] = field(repr=False)
     body: bytes | None = field(default=None, repr=False)
+    http2: bool = False  # the provider speaks nothing else
+    public_only: bool = False  # the address was given by a user: never into our own network (egress rule)
 
 
 @dataclass(slots=True)
@@ -249,13 +284,51 @@ class ReceiptEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressEvent:
+    """What a provider says about an address itself: it followed or left, allowed or refused.
+
+    A binding turns unreachable with `reason` (a word such as "unfollowed") and comes back by itself. `unionid`, where
+    the provider tells it, ties the address to the person who has another identity with the same one.
+    """
+
+    address: str = field(repr=False)
+    reachable: bool
+    reason: str
+    occurred_at: datetime
+    unionid: str = field(default="", repr=False)
+
+
+HookEvent = ReceiptEvent | AddressEvent
+
+
+@dataclass(frozen=True, slots=True)
 class HookRequest:
-    """What arrived at an account's hook; `received_at` is aware."""
+    """What arrived at an account's hook; header names in lower case, `query` decoded, `received_at` aware."""
 
     headers: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes = field(repr=False)
     received_at: datetime
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class HookReply:
+    """What the hook answers, at once."""
+
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedTemplate:
+    """A template as the provider lists it. `state`: "approved", "pending", "refused"; `text` with its own placeholders."""
+
+    code: str
+    name: str
+    text: str
+    state: Literal["approved", "pending", "refused"]
 
 
 class BadReceipt(ValueError):
@@ -272,6 +345,9 @@ class Adapter:
     content_fields: tuple[ContentField, ...] = ()
     capabilities: Capabilities
     hook_answer: tuple[str, bytes] = ("application/json", b"{}")  # content type and body the provider expects
+    hook_trust: Literal["signature", "address"] = "address"  # what makes a body at the hook authentic
+    uses_token: bool = False  # calls carry an access token: `build_token`, `read_token`
+    verified_with: str = ""  # which independent client or peer the kind was run against, with version; empty: none
 
     def check_config(self, config: Mapping[str, Any]) -> dict[str, str]:
         """{field name: what is wrong and how to mend it}; empty when the account can be used. Secrets included."""
@@ -315,9 +391,63 @@ class Adapter:
         """The keys, or the outcome that stands for their refusal (never Accepted)."""
         raise TypeError(f"{self.kind} reserves no keys")
 
-    def parse_hook(self, account: Account, request: HookRequest) -> Sequence[ReceiptEvent]:
-        """Reads a pushed body. Raises BadReceipt. An authentic body without anything for us gives an empty list."""
+    def build_token(self, account: Account, now: datetime) -> HttpRequest | Token:
+        """Asks for a new access token (`uses_token`), or makes one here where the provider takes signed ones."""
+        raise TypeError(f"{self.kind} uses no token")
+
+    def read_token(self, account: Account, answer: HttpAnswer) -> Token | Outcome:
+        """The token, or the outcome that stands for its refusal (neither Accepted nor StaleToken)."""
+        raise TypeError(f"{self.kind} uses no token")
+
+    def build_check(self, account: Account) -> HttpRequest | None:
+        """A call that shows whether the credentials are good and sends nothing; None: there is none beside the token's."""
+        return None
+
+    def read_check(self, account: Account, answer: HttpAnswer) -> Outcome:
+        """Accepted("") for good credentials, else the outcome that says what is wrong."""
+        raise TypeError(f"{self.kind} cannot be checked")
+
+    def verify_hook(self, account: Account, request: HookRequest) -> bytes:
+        """The body in clear of an authentic request (decrypted where it is encrypted). Raises BadReceipt.
+
+        Must be overridden where `hook_trust` is "signature"; the time stamps of a request are judged by `received_at`.
+        """
+        return request.body
+
+    def greet_hook(self, account: Account, request: HookRequest, body: bytes) -> HookReply | None:
+        """The answer to a provider's trial of the address, given the verified body; None for everything else."""
+        return None
+
+    def parse_hook(self, account: Account, request: HookRequest) -> Sequence[HookEvent]:
+        """Reads a pushed body; `request.body` is what `verify_hook` returned. Raises BadReceipt.
+
+        An authentic body without anything for us gives an empty list.
+        """
         raise TypeError(f"{self.kind} has no receipts by push")
+
+    def build_recall(self, account: Account, provider_id: str, addresses: Sequence[str], now: datetime) -> HttpRequest:
+        """Takes back what one call sent (capability `recall`)."""
+        raise TypeError(f"{self.kind} cannot recall")
+
+    def read_recall(self, account: Account, answer: HttpAnswer) -> Outcome:
+        """Accepted("") where the provider took the recall over; Rejected where it is too late or unknown."""
+        raise TypeError(f"{self.kind} cannot recall")
+
+    def build_lookup(self, account: Account, phone: str) -> HttpRequest:
+        """Asks which address of this kind a mobile number has (optional)."""
+        raise TypeError(f"{self.kind} looks nothing up")
+
+    def read_lookup(self, account: Account, answer: HttpAnswer) -> str | Outcome:
+        """The address, "" where nobody has that number, or the outcome that stands for a refusal."""
+        raise TypeError(f"{self.kind} looks nothing up")
+
+    def build_templates(self, account: Account, page: int) -> HttpRequest:
+        """Asks for one page (from 1) of the templates that the provider approved (optional)."""
+        raise TypeError(f"{self.kind} lists no templates")
+
+    def read_templates(self, account: Account, answer: HttpAnswer) -> tuple[Sequence[ApprovedTemplate], bool] | Outcome:
+        """The templates of that page and whether there is another, or the outcome that stands for a refusal."""
+        raise TypeError(f"{self.kind} lists no templates")
 
     def session(self, account: Account) -> SessionLink:
         """The link that an account of a session kind keeps open, also while nothing is to be sent."""

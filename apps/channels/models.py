@@ -87,6 +87,7 @@ class SharedToken(models.Model):
     name = models.CharField(max_length=40)
     value = models.BinaryField(default=b"")
     expires_at = models.DateTimeField(null=True)
+    refused_at = models.DateTimeField(null=True)
     version = models.PositiveBigIntegerField(default=0)
 
     class Meta:

@@ -1,8 +1,9 @@
-"""What one call to a provider came to: six outcomes, one of them per recipient.
+"""What one call to a provider came to: seven outcomes, one of them per recipient.
 
     Accepted        the provider gave its own positive sign           -> ACCEPTED
     Rejected        a documented, permanent refusal                   -> REJECTED, next step of the policy
     Misconfigured   the account is at fault (key, balance, signature) -> HELD, breaker opens, no attempt burnt
+    StaleToken      the access token is no longer taken               -> HELD, at once due again with a new one
     Throttled       documented as "not processed, come back later"    -> HELD until then
     Unavailable     surely not accepted: no request byte left         -> HELD with backoff
     Unknown         bytes left and no readable answer came back;      -> UNKNOWN, resolved by rule, never
@@ -48,6 +49,17 @@ class Misconfigured:
 
 
 @dataclass(frozen=True, slots=True)
+class StaleToken:
+    """Definitely not sent: the provider no longer takes the access token. It is fetched anew and the call made again;
+
+    where a token that was fetched just now is refused too, the account counts as misconfigured.
+    """
+
+    code: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Throttled:
     """Definitely not sent. scope "recipient" holds this person only, "account" slows the whole account.
 
@@ -77,4 +89,4 @@ class Unknown:
     unmapped: bool = False
 
 
-Outcome = Accepted | Rejected | Misconfigured | Throttled | Unavailable | Unknown
+Outcome = Accepted | Rejected | Misconfigured | StaleToken | Throttled | Unavailable | Unknown

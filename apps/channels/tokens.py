@@ -7,23 +7,38 @@ the transaction touches nothing but this row, and the fetch must end within the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 
+from apps.channels.contract import Account, HttpAnswer, Token, TransportFault
 from apps.channels.models import ChannelAccount, SharedToken
+from apps.channels.outcomes import Outcome, Unavailable
+from apps.channels.registry import adapter
+from apps.channels.services import opened
+from apps.channels.transport.http import fetch as call
 from ums_site.clock import database_now
 from ums_site.crypto import keyring
 
 SEALED_AT = b"ums_channels_sharedtoken.value"
 LONGEST_MARGIN = timedelta(minutes=5)
+JUST_NOW = timedelta(seconds=30)  # two tokens refused in this time are no stale ones: the account is at fault
+ACCESS = "access"
 Fetch = Callable[[], tuple[str, timedelta]]
 
 
 class TokenBusy(Exception):
     """Somebody else has been fetching this token for longer than a call may take; nothing was sent."""
+
+
+class TokenRefused(Exception):
+    """The provider gave no token; `outcome` says why, as a call to it would have."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(type(outcome).__name__)
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,46 @@ class HeldToken:
 
     value: str = field(repr=False)
     version: int
+
+
+def signed_in(account: ChannelAccount) -> tuple[Account, int]:
+    """The account as its adapter sees it, with the access token in force where its kind uses one, and that one's version.
+
+    Must not be called inside a transaction. Raises TokenRefused or TokenBusy.
+    """
+    plain = opened(account)
+    if not adapter(account.kind).uses_token:
+        return plain, 0
+    found = held(account, ACCESS, lambda: _access_token(plain))
+    return replace(plain, token=found.value), found.version
+
+
+def _access_token(account: Account) -> tuple[str, timedelta]:
+    kind = adapter(account.kind)
+    asked = kind.build_token(account, datetime.now(UTC))
+    if isinstance(asked, Token):
+        return asked.value, asked.valid
+    answer = call(asked, timeout_s=settings.UMS_TIMERS.t_http)
+    if isinstance(answer, TransportFault):
+        raise TokenRefused(Unavailable(answer.code, answer.words))  # no message was in it
+    assert isinstance(answer, HttpAnswer)
+    made = kind.read_token(account, answer)
+    if not isinstance(made, Token):
+        raise TokenRefused(made)
+    return made.value, made.valid
+
+
+def refused(account: ChannelAccount, version: int) -> bool:
+    """The provider refused the access token of this version: the next `signed_in` fetches anew.
+
+    False where the one before it was refused only just now, too: then the next would fare no better.
+    """
+    standing = SharedToken.objects.filter(account=account, name=ACCESS, version=version, expires_at__isnull=False)
+    now = database_now()
+    if standing.filter(refused_at__gt=now - JUST_NOW).exists():
+        return False
+    standing.update(expires_at=None, refused_at=now)
+    return True
 
 
 def token(account: ChannelAccount, name: str, fetch: Fetch) -> str:

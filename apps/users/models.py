@@ -81,6 +81,7 @@ class Binding(models.Model):
     class State(models.TextChoices):
         ACTIVE = "ACTIVE", _("active")
         INVALID = "INVALID", _("invalid")
+        UNREACHABLE = "UNREACHABLE", _("unreachable")
 
     recipient = models.ForeignKey(
         Recipient, models.CASCADE, null=True, db_index=False, related_name="bindings", verbose_name=_("recipient")
@@ -91,7 +92,9 @@ class Binding(models.Model):
     address_masked = models.CharField(_("address"), max_length=200)
     scope = models.CharField(_("scope"), max_length=20, choices=Scope.choices, default=Scope.EVERYWHERE)
     scope_id = models.BigIntegerField(_("scope id"), default=0)
-    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.ACTIVE)
+    state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.ACTIVE)
+    state_reason = models.CharField(_("reason"), max_length=60, blank=True, db_default="", default="")
+    state_at = models.DateTimeField(_("since"), null=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
