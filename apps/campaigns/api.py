@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from apps.campaigns import serializers as bodies
 from apps.campaigns.api_bodies import Asked, BadBody, read_batch, read_single
-from apps.campaigns.api_order import take_order
+from apps.campaigns.api_order import asked_ahead, take_order
 from apps.campaigns.api_status import message_status
 from apps.partners import schema  # noqa: F401  (tells the description what our authentication is)
 from apps.partners.idempotency import (
@@ -110,7 +110,8 @@ def _take(request: Request, read: Callable[[object], Asked], *, single: bool) ->
             line,
             key,
             hashed,
-            lambda: take_order(actor=request.user, business_line=line, asked=asked, single=single),
+            lambda row: take_order(line, asked, row, single=single),
+            asked_ahead(line, asked),
         )
     except BadBody as bad:
         return _bad(bad)

@@ -15,8 +15,8 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from apps.campaigns.accepting import MOST_AT_ONCE, NewMessage
 from apps.campaigns.policy import problems as policy_problems
-from apps.campaigns.services import MOST_AT_ONCE, NewMessage
 from apps.campaigns.states import MessageClass
 from apps.channels.registry import adapters
 

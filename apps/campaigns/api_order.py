@@ -9,64 +9,70 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection
 from django.utils.translation import gettext as _
 
+from apps.campaigns.accepting import Accepted, asked_of, decide, known
 from apps.campaigns.api_bodies import Asked, BadBody
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.models import Campaign, Policy
-from apps.campaigns.services import accept_messages
+from apps.campaigns.models import Policy
+from apps.partners.idempotency import Answer, Statement
 from apps.partners.models import BusinessLine
 from apps.templates.models import TemplateVersion
 from apps.templates.selectors import compiled
 
 LATEST = """
-SELECT (SELECT v.id FROM templates_templateversion v JOIN templates_messagetemplate t ON t.id = v.template_id
-        WHERE t.code = %s ORDER BY v.number DESC LIMIT 1),
-       p.id, p.updated_at
-FROM (SELECT 1) AS one LEFT JOIN campaigns_policy p ON p.code = %s
+(SELECT v.id FROM templates_templateversion v JOIN templates_messagetemplate t ON t.id = v.template_id
+ WHERE t.code = %s ORDER BY v.number DESC LIMIT 1),
+(SELECT ARRAY[p.id::text, p.updated_at::text] FROM campaigns_policy p WHERE p.code = %s)
 """
-STATES = "SELECT id, state, reason FROM campaigns_message WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s"
 
 
-def take_order(*, actor: object, business_line: BusinessLine, asked: Asked, single: bool) -> tuple[int, str]:
-    """Accepts what was asked and returns status and JSON body of the answer. Raises BadBody; then nothing is written."""
-    version, policy = _named(asked)
+def asked_ahead(business_line: BusinessLine, asked: Asked) -> Statement:
+    """The columns, and their values, of a SELECT whose row `take_order` needs."""
+    columns, values = asked_of(business_line, asked.items)
+    code = asked.policy if isinstance(asked.policy, str) else None
+    return f"{LATEST}, {columns}", [asked.template, code, *values]
+
+
+def take_order(business_line: BusinessLine, asked: Asked, row: Sequence[Any], *, single: bool) -> Answer:
+    """The answer to what was asked, with what must be written for it. Raises BadBody; then nothing may be written."""
+    version_id, changed, *rest = row
+    version, policy = _named(asked, version_id, changed)
     _need_variables(version, asked, single)
     try:
-        campaign, ids = accept_messages(
-            actor=actor,
+        done = decide(
             business_line=business_line,
             template_version=version,
             policy=policy,
             message_class=asked.message_class,
             items=asked.items,
+            known=known(rest),
             expires_at=asked.expires_at,
             name=asked.template,
         )
     except CampaignError as bad:
         raise BadBody({bad.field or "body": bad.message}) from bad
-    return 202, _answer(campaign, ids, asked.references, single)
+    return Answer(202, _told(done, asked.references, single), done.writes)
 
 
-def _named(asked: Asked) -> tuple[TemplateVersion, Policy | dict[str, Any]]:
-    code = asked.policy if isinstance(asked.policy, str) else ""
-    with connection.cursor() as cursor:
-        cursor.execute(LATEST, [asked.template, code])
-        version_id, policy_id, changed_at = cursor.fetchone()
+def _named(
+    asked: Asked, version_id: int | None, changed: list[str] | None
+) -> tuple[TemplateVersion, Policy | dict[str, Any]]:
     found: dict[str, str] = {}
     if version_id is None:
         found["template"] = _("No template with this code is published: publish it, or mend the code.")
-    if code and policy_id is None:
+    if isinstance(asked.policy, str) and changed is None:
         found["policy"] = _("There is no policy with this code: make it, or mend the code.")
     if found:
         raise BadBody(found)
-    policy = asked.policy if isinstance(asked.policy, dict) else _policy(policy_id, changed_at)
-    return _version(version_id), policy
+    assert version_id is not None
+    if isinstance(asked.policy, dict):
+        return _version(version_id), asked.policy
+    assert changed is not None
+    return _version(version_id), _policy(*changed)
 
 
 @lru_cache(maxsize=512)
@@ -75,7 +81,7 @@ def _version(version_id: int) -> TemplateVersion:
 
 
 @lru_cache(maxsize=512)
-def _policy(policy_id: int, _changed_at: datetime) -> Policy:
+def _policy(policy_id: str, _changed_at: str) -> Policy:
     return Policy.objects.get(pk=policy_id)
 
 
@@ -112,15 +118,12 @@ def _need_variables(version: TemplateVersion, asked: Asked, single: bool) -> Non
         raise BadBody(found)
 
 
-def _answer(campaign: Campaign, ids: Sequence[int], references: Sequence[str], single: bool) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute(STATES, [list(ids), min(ids), max(ids)])
-        states = {row[0]: row[1:] for row in cursor.fetchall()}
+def _told(done: Accepted, references: Sequence[str], single: bool) -> str:
     told = [
-        {"id": str(one), "state": states[one][0], "reason": states[one][1], "client_ref": reference or None}
-        for one, reference in zip(ids, references, strict=True)
+        {"id": str(one), "state": "INVALID" if reason else "PLANNED", "reason": reason, "client_ref": reference or None}
+        for one, reason, reference in zip(done.ids, done.reasons, references, strict=True)
     ]
     if single:
-        return json.dumps({**told[0], "campaign_id": str(campaign.pk)}, ensure_ascii=False)
-    whole = {"campaign_id": str(campaign.pk), "accepted": len(told), "messages": told}
+        return json.dumps({**told[0], "campaign_id": str(done.campaign.pk)}, ensure_ascii=False)
+    whole = {"campaign_id": str(done.campaign.pk), "accepted": len(told), "messages": told}
     return json.dumps(whole, ensure_ascii=False)

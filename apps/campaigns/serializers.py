@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
-from apps.campaigns.services import MOST_AT_ONCE
+from apps.campaigns.accepting import MOST_AT_ONCE
 from apps.campaigns.states import DeliveryState, MessageClass, MessageState
 from apps.partners.idempotency import HEADER, LONGEST_KEY
 

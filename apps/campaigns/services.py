@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,8 +12,7 @@ from django.utils.translation import gettext as _
 
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign, Policy
-from apps.campaigns.pipeline.window import PAYLOAD_PLACE
-from apps.campaigns.policy import BadPolicy, freeze
+from apps.campaigns.policy import AccountFacts, BadPolicy, freeze
 from apps.campaigns.states import LANE_OF, CampaignState, MessageClass, may
 from apps.channels.selectors import account_facts
 from apps.operators import audit
@@ -23,14 +20,11 @@ from apps.partners.models import BusinessLine
 from apps.templates.models import TemplateVersion
 from apps.users.audience import BadAudience, validate
 from apps.users.models import Recipient
-from apps.users.services import bind_raw_addresses
 from ums_site.clock import database_now
-from ums_site.crypto import keyring
 from ums_site.ids import first_row_id
 from ums_site.queues import ring
 
 PRIORITY = {MessageClass.OTP: 100, MessageClass.TRANSACTIONAL: 50, MessageClass.MARKETING: 0}
-MOST_AT_ONCE = 5000
 
 
 @transaction.atomic
@@ -54,8 +48,8 @@ def create_campaign(
         chosen = validate(audience)
     except BadAudience as bad:
         raise CampaignError(str(bad), "audience") from bad
-    now, (campaign_id,) = _now_and_ids(1)
-    campaign = _campaign(
+    now, campaign_id = _now_and_id()
+    campaign = new_campaign(
         name=name.strip(),
         business_line=business_line,
         message_class=message_class,
@@ -65,6 +59,7 @@ def create_campaign(
         expires_at=expires_at,
         now=now,
         campaign_id=campaign_id,
+        accounts=account_facts(business_line),
     )
     campaign.scheduled_at, campaign.pace_per_second = scheduled_at, pace_per_second
     campaign.created_by_id = getattr(actor, "pk", None)
@@ -73,7 +68,7 @@ def create_campaign(
     return campaign
 
 
-def _campaign(
+def new_campaign(
     *,
     name: str,
     business_line: BusinessLine,
@@ -84,12 +79,14 @@ def _campaign(
     expires_at: datetime | None,
     now: datetime,
     campaign_id: int,
+    accounts: Iterable[AccountFacts],
 ) -> Campaign:
+    """A campaign with its policy frozen to these accounts, not saved. Raises CampaignError naming the field at fault."""
     if message_class not in list(MessageClass):
         raise CampaignError(_("Use one of: %(known)s.") % {"known": ", ".join(MessageClass)}, "class")
     plan = policy.plan if isinstance(policy, Policy) else policy
     try:
-        frozen = freeze(plan, account_facts(business_line))
+        frozen = freeze(plan, accounts)
     except BadPolicy as bad:
         raise CampaignError(str(bad), "policy") from bad
     _need_bodies(frozen, template_version)
@@ -122,12 +119,12 @@ def _need_bodies(frozen: Mapping[str, Any], version: TemplateVersion) -> None:
         raise CampaignError(words % {"kinds": ", ".join(missing)}, "template")
 
 
-def _now_and_ids(count: int) -> tuple[datetime, list[int]]:
-    """The database's clock and `count` rising ids, in one round trip."""
+def _now_and_id() -> tuple[datetime, int]:
+    """The database's clock and an id, in one round trip."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp(), ums_id() FROM generate_series(1, %s)", [count])
-        rows = cursor.fetchall()
-    return rows[0][0], sorted(row[1] for row in rows)
+        cursor.execute("SELECT clock_timestamp(), ums_id()")
+        now, made = cursor.fetchone()
+    return now, made
 
 
 @transaction.atomic
@@ -207,109 +204,3 @@ def cancel_campaign(*, actor: object, campaign: Campaign) -> Campaign:
         )
     ring(held.lane)
     return held
-
-
-@dataclass(frozen=True, slots=True)
-class NewMessage:
-    """One target of an API call: a person by `user_id`, or an address; `variables` override the person's attributes."""
-
-    user_id: str = ""
-    address_kind: str = ""
-    address: str = field(default="", repr=False)
-    variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-
-INSERT_GIVEN = """
-INSERT INTO campaigns_message (id, campaign_id, recipient_id, binding_id, state, reason, step, finished_at)
-SELECT id, %s, recipient_id, binding_id, state, reason, 0, CASE WHEN state = 'PLANNED' THEN NULL ELSE now() END
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])
-     AS v(id, recipient_id, binding_id, state, reason)
-"""
-
-
-@transaction.atomic(savepoint=False)
-def accept_messages(
-    *,
-    actor: object,
-    business_line: BusinessLine,
-    template_version: TemplateVersion,
-    policy: Policy | Mapping[str, Any],
-    message_class: str,
-    items: Sequence[NewMessage],
-    expires_at: datetime | None = None,
-    name: str = "",
-) -> tuple[Campaign, list[int]]:
-    """Writes a campaign of exactly these messages and returns it with their ids, in order of `items`.
-
-    Once the caller's transaction commits, every message is durable and will end in one final state. An unknown person
-    or an address that is none becomes a message that is INVALID with its reason. Raises CampaignError.
-    """
-    if not 0 < len(items) <= MOST_AT_ONCE:
-        raise CampaignError(_("Give between 1 and %(most)s messages.") % {"most": MOST_AT_ONCE}, "messages")
-    now, (campaign_id, *ids) = _now_and_ids(len(items) + 1)
-    campaign = _campaign(
-        name=name or template_version.template.code,
-        business_line=business_line,
-        message_class=message_class,
-        template_version=template_version,
-        policy=policy,
-        audience={"kind": "given"},
-        expires_at=expires_at,
-        now=now,
-        campaign_id=campaign_id,
-    )
-    people = _people(items)
-    addresses, refused = _addresses(items)
-    rows = [_given_row(one, people, addresses, refused) for one in items]
-    campaign.source, campaign.state, campaign.started_at = "api", CampaignState.EXPANDING, campaign.created_at
-    campaign.planned_count, campaign.expand_end = len(items), max(ids)
-    campaign.save(force_insert=True)
-    with connection.cursor() as cursor:
-        cursor.execute(INSERT_GIVEN, [campaign.pk, ids, *[list(column) for column in zip(*rows, strict=True)]])
-        payloads = [(one, item.variables) for one, item in zip(ids, items, strict=True) if item.variables]
-        if payloads:
-            sealed = [
-                keyring().seal(json.dumps(dict(values), ensure_ascii=False), PAYLOAD_PLACE) for _id, values in payloads
-            ]
-            cursor.execute(
-                "INSERT INTO campaigns_messagepayload (message_id, sealed) SELECT * FROM unnest(%s::bigint[], %s::bytea[])",
-                [[one for one, _values in payloads], sealed],
-            )
-    ring(campaign.lane)
-    return campaign, ids
-
-
-def _people(items: Sequence[NewMessage]) -> dict[str, int]:
-    wanted = {item.user_id for item in items if item.user_id}
-    if not wanted:
-        return {}
-    return dict(Recipient.objects.filter(user_id__in=wanted).values_list("user_id", "id"))
-
-
-def _addresses(items: Sequence[NewMessage]) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], str]]:
-    by_kind: dict[str, list[str]] = {}
-    for item in items:
-        if not item.user_id:
-            by_kind.setdefault(item.address_kind, []).append(item.address)
-    bound: dict[tuple[str, str], int] = {}
-    refused: dict[tuple[str, str], str] = {}
-    for kind, texts in by_kind.items():
-        made = bind_raw_addresses(kind=kind, addresses=texts)
-        bound |= {(kind, text): binding for text, binding in made.bound.items()}
-        refused |= {(kind, text): f"bad_address: {bad.code}" for text, bad in made.refused.items()}
-    return bound, refused
-
-
-def _given_row(
-    item: NewMessage,
-    people: Mapping[str, int],
-    addresses: Mapping[tuple[str, str], int],
-    refused: Mapping[tuple[str, str], str],
-) -> tuple[int | None, int | None, str, str]:
-    if item.user_id:
-        person = people.get(item.user_id)
-        return (person, None, "PLANNED", "") if person else (None, None, "INVALID", "unknown_user")
-    place = (item.address_kind, item.address)
-    if place in addresses:
-        return None, addresses[place], "PLANNED", ""
-    return None, None, "INVALID", refused[place]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
@@ -23,7 +24,8 @@ KEPT = timedelta(days=7)
 RETRY_AFTER_SECONDS = 1
 
 
-Work = Callable[[], tuple[int, str]]
+Statement = tuple[str, Sequence[Any]]
+NOTHING: Statement = ("", ())
 
 
 class StillRunning(Exception):
@@ -43,19 +45,33 @@ class Given:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the work answers. `writes`: INSERTs still to be done; they are sent together with storing the answer."""
+
+    status: int
+    body: str
+    writes: Sequence[Statement] = ()
+
+
+Work = Callable[[Sequence[Any]], Answer]
+
+
 def body_hash(place: str, body: object) -> str:
     """SHA-256 (hex) of the canonical JSON of a body sent to `place`. Raises UnicodeEncodeError for half a character."""
     text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(f"{place} {text}".encode()).hexdigest()
 
 
-def once(business_line: BusinessLine, key: str, hashed: str, work: Work) -> Given:
+def once(business_line: BusinessLine, key: str, hashed: str, work: Work, ahead: Statement = NOTHING) -> Given:
     """The stored answer for the key, or that of `work`, run in one transaction with storing it.
 
-    Raises StillRunning, OtherBody, and whatever `work` raises: then nothing is stored or written.
+    `ahead`: columns, with their values, that the work wants to read; they are asked for in the same round trip as the key,
+    and `work` is given what they hold. Raises StillRunning, OtherBody, and whatever `work` raises: then nothing is stored
+    or written.
     """
     try:
-        return _once(business_line, key, hashed, work)
+        return _once(business_line, key, hashed, work, ahead)
     except IntegrityError:  # somebody was first between our look and our write: their answer stands by now
         stored = _stored(business_line, key, hashed)
         if stored is None:
@@ -64,7 +80,7 @@ def once(business_line: BusinessLine, key: str, hashed: str, work: Work) -> Give
 
 
 LOOK = """
-SELECT pg_try_advisory_xact_lock(%s), k.body_hash, k.status, k.answer
+SELECT pg_try_advisory_xact_lock(%s), k.body_hash, k.status, k.answer{ahead}
 FROM (SELECT 1) AS one LEFT JOIN partners_idempotencykey k ON k.business_line_id = %s AND k.key = %s
 """
 STORE = """
@@ -74,18 +90,25 @@ VALUES (%s, %s, %s, %s, to_jsonb(%s::text), now())
 
 
 @transaction.atomic
-def _once(business_line: BusinessLine, key: str, hashed: str, work: Work) -> Given:
+def _once(business_line: BusinessLine, key: str, hashed: str, work: Work, ahead: Statement) -> Given:
+    columns, values = ahead
+    look = LOOK.format(ahead=f", {columns}" if columns else "")
     with connection.cursor() as cursor:
-        cursor.execute(LOOK, [_lock_number(business_line, key), business_line.pk, key])
-        mine, stored_hash, status, answer = cursor.fetchone()
-    if stored_hash is not None:
-        return _replay(hashed, stored_hash, status, json.loads(answer))
-    if not mine:
-        raise StillRunning
-    status, body = work()
-    with connection.cursor() as cursor:
-        cursor.execute(STORE, [business_line.pk, key, hashed, status, body])
-    return Given(status, body, replayed=False)
+        cursor.execute(look, [_lock_number(business_line, key), *values, business_line.pk, key])
+        mine, stored_hash, status, stored, *read = cursor.fetchone()
+        if stored_hash is not None:
+            return _replay(hashed, stored_hash, status, json.loads(stored))
+        if not mine:
+            raise StillRunning
+        answer = work(read)
+        _store(cursor, answer, [business_line.pk, key, hashed, answer.status, answer.body])
+    return Given(answer.status, answer.body, replayed=False)
+
+
+def _store(cursor: Any, answer: Answer, row: list[Any]) -> None:
+    parts = ", ".join(f"w{number} AS ({sql})" for number, (sql, _values) in enumerate(answer.writes))
+    values = [value for _sql, held in answer.writes for value in held]
+    cursor.execute(f"WITH {parts} {STORE}" if parts else STORE, [*values, *row])
 
 
 def _stored(business_line: BusinessLine, key: str, hashed: str) -> Given | None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -23,7 +23,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps.campaigns.models import Campaign, Message
-from apps.partners.idempotency import Given, OtherBody, StillRunning, forget_old, once
+from apps.partners.idempotency import Answer, Given, OtherBody, StillRunning, forget_old, once
 from apps.partners.models import BusinessLine, IdempotencyKey
 from tests import installation
 from tests.api.bodies import batch, single
@@ -112,10 +112,10 @@ class TestAtOnce:
         caller = Caller(*installation.business_line(), Client())
         working, finish = Event(), Event()
 
-        def work() -> tuple[int, str]:
+        def work(_read: Sequence[Any]) -> Answer:
             working.set()
             assert finish.wait(20)
-            return 202, "{}"
+            return Answer(202, "{}")
 
         def first() -> Given:
             with _own_connection():
@@ -141,11 +141,11 @@ class TestAtOnce:
                     business_line=line, key="k", body_hash="hash", status=202, answer='{"id": "theirs"}'
                 )
 
-        def work() -> tuple[int, str]:
+        def work(_read: Sequence[Any]) -> Answer:
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(someone_else).result(20)
             BusinessLine.objects.create(code="written-in-vain", name="x")
-            return 202, '{"id": "ours"}'
+            return Answer(202, '{"id": "ours"}')
 
         assert once(line, "k", "hash", work) == Given(202, '{"id": "theirs"}', replayed=True)
         assert not BusinessLine.objects.filter(code="written-in-vain").exists()

@@ -10,13 +10,12 @@ import pytest
 from django.db import connection, connections
 from django.utils import timezone
 
+from apps.campaigns.accepting import NewMessage, accept_messages
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Attempt, Batch, Campaign, Delivery, Message
 from apps.campaigns.pipeline.dispatch import take_tokens
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.services import (
-    NewMessage,
-    accept_messages,
     cancel_campaign,
     pause_campaign,
     resume_campaign,

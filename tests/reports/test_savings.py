@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.campaigns.accepting import NewMessage, accept_messages
 from apps.campaigns.models import Campaign, Message
-from apps.campaigns.services import NewMessage, accept_messages
 from apps.channels.models import ChannelAccount
 from apps.reports import savings
 from apps.reports.figures import campaign_figures
