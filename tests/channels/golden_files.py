@@ -11,7 +11,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from apps.channels.contract import Account, Adapter, Answer, Envelope, HttpAnswer, HttpRequest, MailAnswer, Request
+from apps.channels.contract import (
+    Account,
+    Adapter,
+    Answer,
+    Envelope,
+    HookRequest,
+    HttpAnswer,
+    HttpRequest,
+    MailAnswer,
+    Request,
+)
 from apps.channels.outcomes import Outcome
 from apps.channels.registry import KINDS, adapter
 
@@ -30,11 +40,12 @@ class Kind:
 
     @property
     def account(self) -> Account:
-        return Account("main", self.name, self.given["config"])
+        return Account("main", self.name, self.given["config"], self.given.get("token", ""))
 
     @property
     def secrets(self) -> list[str]:
-        return [str(self.given["config"][f.name]) for f in self.adapter.config_fields if f.secret]
+        held = [str(self.given["config"][f.name]) for f in self.adapter.config_fields if f.secret]
+        return held + ([self.given["token"]] if "token" in self.given else [])
 
     def envelopes(self, count: int = 1) -> list[Envelope]:
         return [Envelope(content=self.given["content"], **one) for one in self.given["envelopes"][:count]]
@@ -58,6 +69,13 @@ class Kind:
             said = code
         given[field] = given[field].replace("$CODE", said).replace("$NOISE", noise).strip()
         return self.answer(given)
+
+
+def hook_request(given: dict[str, Any]) -> HookRequest:
+    """A request at the hook as a fixture writes it; `received_at` is NOW unless it says otherwise."""
+    received_at = datetime.fromisoformat(given["received_at"]) if "received_at" in given else NOW
+    body = str(given.get("body", "")).encode()
+    return HookRequest(given.get("headers", {}), given.get("query", {}), body, received_at, given.get("method", "POST"))
 
 
 def kinds() -> list[Kind]:
