@@ -18,6 +18,7 @@ HOT_TABLES = (
     "campaigns_delivery",
     "campaigns_attempt",
     "campaigns_receipt",
+    "campaigns_providerid",
 )
 DAYS_AHEAD = 14
 PARTITION_LOCK = 7_201_001
@@ -56,6 +57,7 @@ STORAGE = {
     "campaigns_delivery": f"fillfactor=60, {_OFTEN}",
     "campaigns_attempt": f"fillfactor=70, {_OFTEN}",
     "campaigns_receipt": _OFTEN,
+    "campaigns_providerid": f"fillfactor=80, {_OFTEN}",
 }
 
 
