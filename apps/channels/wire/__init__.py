@@ -1,0 +1,1 @@
+"""Wire formats that several kinds share: pure code, bytes in and out."""
