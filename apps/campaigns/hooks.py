@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from apps.campaigns.pipeline import receipts
+from apps.campaigns.pipeline import inbox
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from ums_site.queues import ring
@@ -34,7 +34,7 @@ def receive(request: HttpRequest, code: str, token: str) -> HttpResponse:
     body = request.read(LARGEST + 1)
     if len(body) > LARGEST:
         return HttpResponse(status=413)
-    receipts.store(account=account, headers=request.headers, query=request.GET.dict(), body=body)
+    inbox.store(account=account, headers=request.headers, query=request.GET.dict(), body=body)
     ring("receipts")
     content_type, answer = adapter(account.kind).hook_answer
     return HttpResponse(answer, content_type=content_type)

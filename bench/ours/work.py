@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 import bench.ours  # noqa: F401  (sets Django up)
-from apps.campaigns.pipeline import receipts
+from apps.campaigns.pipeline import inbox, receipts
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.tasks import drain
 from apps.channels.models import ChannelAccount
@@ -58,7 +58,7 @@ def merge(doubled: str) -> Work:
 
     def work() -> dict[str, Any]:
         for body in prepared:
-            receipts.store(account=account, headers={}, query={}, body=body)
+            inbox.store(account=account, headers={}, query={}, body=body)
         while receipts.merge_next():
             pass
         return {"bodies": len(prepared)}

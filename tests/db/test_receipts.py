@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from apps.campaigns.models import Campaign, Delivery, Message, Receipt, ReceiptInbox
 from apps.campaigns.pipeline.expand import expand_next
-from apps.campaigns.pipeline.receipts import merge_next, store
+from apps.campaigns.pipeline.inbox import store
+from apps.campaigns.pipeline.receipts import merge_next
 from apps.channels.models import ChannelAccount
 from tests.db.conftest import World
 from ums_site.ids import to_base36

@@ -15,12 +15,12 @@ from django.db import connection, transaction
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.receipts import merge_events
 from apps.campaigns.pipeline.settle import POLL_BEFORE, POLL_GAP
-from apps.campaigns.pipeline.transports import Transports
+from apps.campaigns.pipeline.transports import Client, Transports
 from apps.channels.contract import Account, Adapter, Envelope, HttpAnswer, HttpRequest, ReceiptEvent, Receipts
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from apps.channels.services import opened
-from ums_site.clock import boottime
+from ums_site.clock import boottime, transaction_now
 from ums_site.crypto import binding_place, keyring
 from ums_site.ids import to_base36
 
@@ -49,7 +49,7 @@ def poll_next(transports: Transports, stop_at: float) -> bool:
     kind, sender = adapter(account.kind), opened(account)
     events: list[ReceiptEvent] = []
     client = transports.of(account)
-    now = _now()
+    now = transaction_now()
     for question in _questions(batch, kind, sender):
         client.start(question, question.request, None)
         if client.in_flight >= account.max_in_flight:
@@ -59,7 +59,7 @@ def poll_next(transports: Transports, stop_at: float) -> bool:
     while client.in_flight:
         events += _hear(client, kind, sender, now)
     with transaction.atomic():
-        merge_events(account, events, _now())
+        merge_events(account, events, transaction_now())
         _ask_again(batch)
     return True
 
@@ -140,9 +140,9 @@ def _questions(batch: Batch, kind: Adapter, sender: Account) -> Iterator[Questio
             yield Question(request, {address: reference for address, reference, _since in some}, provider_id)
 
 
-def _hear(client: object, kind: Adapter, sender: Account, now: datetime) -> list[ReceiptEvent]:
+def _hear(client: Client, kind: Adapter, sender: Account, now: datetime) -> list[ReceiptEvent]:
     events: list[ReceiptEvent] = []
-    for question, answer in client.poll(0.2):  # type: ignore[attr-defined]
+    for question, answer in client.poll(0.2):
         if not isinstance(answer, HttpAnswer):
             continue  # no answer: it is asked again later
         if question.envelope is not None:
@@ -166,10 +166,3 @@ def _addressed(event: ReceiptEvent, question: Question) -> ReceiptEvent:
         pieces=event.pieces,
         bad_address=event.bad_address,
     )
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment

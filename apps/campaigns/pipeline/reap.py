@@ -14,6 +14,7 @@ from apps.campaigns.pipeline.settle import settle_batch
 from apps.campaigns.states import MessageClass
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
+from ums_site.clock import transaction_now
 from ums_site.queues import ring_now
 
 LAUNCH = """
@@ -81,7 +82,7 @@ def _judge_suspect() -> bool:
         batch = (
             Batch.objects.select_for_update(skip_locked=True, of=("self",))
             .select_related("campaign")
-            .filter(suspect_at__lte=_now(cursor))
+            .filter(suspect_at__lte=transaction_now())
             .first()
         )
         if batch is None:
@@ -89,7 +90,7 @@ def _judge_suspect() -> bool:
         cursor.execute(SUSPECTS, [batch.pk, batch.first_delivery_id, batch.last_delivery_id, batch.suspect_epoch])
         rows = cursor.fetchall()
         capabilities = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
-        decided = [_decide(batch, capabilities, row, _now(cursor)) for row in rows]
+        decided = [_decide(batch, capabilities, row, transaction_now()) for row in rows]
         if decided:
             alone = capabilities.recipients_per_call == 1
             cursor.execute(JUDGE, [alone, *[list(column) for column in zip(*decided, strict=True)]])
@@ -112,9 +113,3 @@ def _decide(batch: Batch, capabilities: Any, row: tuple[Any, ...], now: datetime
         history, crashes + 1, capabilities, message_class, now, timedelta(seconds=settings.UMS_TIMERS.t_http)
     )
     return delivery_id, decided.state, decided.reason, decided.held_until, decided.stamp
-
-
-def _now(cursor: Any) -> datetime:
-    cursor.execute("SELECT now()")
-    moment: datetime = cursor.fetchone()[0]
-    return moment

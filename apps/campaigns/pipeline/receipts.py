@@ -1,4 +1,4 @@
-"""Receipts: what providers say later. The hook stores the raw body; merging applies thousands at a time, forward only.
+"""Receipts: what providers say later. Merging applies thousands at a time, forward only.
 
 A receipt may come twice, in any order, before our own result is written, or for nobody: the same fact is one row, a
 state only ever rises in rank, and a body with an event whose delivery is not there (yet) is tried again for three days.
@@ -7,29 +7,26 @@ state only ever rises in rank, and a body with an event whose delivery is not th
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-import structlog
 from django.db import connection, transaction
 
-from apps.campaigns.models import Campaign, ReceiptInbox
-from apps.campaigns.pipeline.settle import settle
-from apps.channels.contract import BadReceipt, HookRequest, ReceiptEvent
+from apps.campaigns.models import Campaign
+from apps.campaigns.pipeline import inbox
+from apps.campaigns.pipeline.plan import loaded_plan
+from apps.campaigns.pipeline.settle import CLOCKS_APART, SUCCEED, call_off, settle
+from apps.channels.contract import ReceiptEvent
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
-from apps.channels.services import opened
 from apps.users.addressing import AddressRefused, hash_of
-from ums_site.crypto import keyring
-from ums_site.ids import from_base36
+from ums_site.clock import transaction_now
+from ums_site.ids import SHIFT, first_row_id, from_base36
 
-log = structlog.get_logger(__name__)
-
-INBOX_PLACE = b"campaigns_receiptinbox.sealed:"
 AT_ONCE = 100  # bodies a merge takes, each of up to some hundreds of events
-KEEP_TRYING = timedelta(hours=72)
+ENOUGH = 20_000  # events: a merge that has as many leaves the rest of its bodies to the next one
 STATE_OF = {
     "accepted": "ACCEPTED",
     "delivered": "DELIVERED",
@@ -37,183 +34,196 @@ STATE_OF = {
     "read": "READ",
     "clicked": "READ",
 }
-
-
-def store(*, account: ChannelAccount, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> int:
-    """Puts a body into the inbox, sealed, and returns its id. Nothing of it is looked at: the answer must be quick."""
-    raw = json.dumps({"headers": dict(headers), "query": dict(query), "body": body.decode("latin-1")}).encode()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO campaigns_receiptinbox (account_id, sealed, state, note, received_at, next_try_at, tries, events) "
-            "VALUES (%s, %s, 'NEW', '', now(), now(), 0, 0) RETURNING id",
-            [account.pk, keyring().seal(raw, INBOX_PLACE)],
-        )
-        return int(cursor.fetchone()[0])
+# News of a higher rank replaces what is known, never the other way round; a state that is not named has rank 0.
+RANK = {"READ": 5, "DELIVERED": 4, "UNDELIVERED": 3, "CLOSED": 2, "REJECTED": 2, "ACCEPTED": 1}
 
 
 def merge_next() -> int:
     """Merges the next bodies that are due; returns how many bodies."""
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT now()")
-            now = cursor.fetchone()[0]
-        rows = list(
-            ReceiptInbox.objects.select_for_update(skip_locked=True)
-            .filter(state__in=["NEW", "UNMATCHED"], next_try_at__lte=now)
-            .order_by("next_try_at", "id")[:AT_ONCE]
-        )
-        accounts = {one.pk: one for one in ChannelAccount.objects.filter(pk__in={row.account_id for row in rows})}
-        events: dict[int, list[tuple[int, ReceiptEvent]]] = {}
-        for row in rows:
-            for event in _read(row, accounts.get(row.account_id)):
-                events.setdefault(row.account_id, []).append((row.pk, event))
-        unmatched: dict[int, int] = {}
-        for account_id, found in sorted(events.items()):
-            merged = merge_events(accounts[account_id], [event for _row, event in found], now)
-            for (row_id, _event), matched in zip(found, merged, strict=True):
-                unmatched[row_id] = unmatched.get(row_id, 0) + (not matched)
-        for row in rows:
-            _file(row, unmatched.get(row.pk, 0), now)
-        _write_filed(rows)
-    return len(rows)
+        bodies = inbox.due(AT_ONCE)
+        if not bodies:
+            return 0
+        now = transaction_now()
+        accounts = ChannelAccount.objects.in_bulk({body.account_id for body in bodies})
+        events: dict[int, list[ReceiptEvent]] = {}
+        owners: dict[int, list[inbox.Body]] = {}
+        taken = count = 0
+        for body in bodies:
+            found = inbox.read(body, accounts.get(body.account_id))
+            events.setdefault(body.account_id, []).extend(found)
+            owners.setdefault(body.account_id, []).extend([body] * len(found))
+            taken, count = taken + 1, count + len(found)
+            if count >= ENOUGH:
+                break
+        for account_id, said in sorted(events.items()):
+            if said:
+                for place in merge_events(accounts[account_id], said, now):
+                    owners[account_id][place].unmatched += 1
+        inbox.file(bodies[:taken], now)
+    return taken
 
 
-FILED = """
-UPDATE campaigns_receiptinbox i
-SET state = v.state, note = v.note, next_try_at = v.next_try_at, tries = v.tries, events = v.events
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::smallint[], %s::integer[])
-     AS v(id, state, note, next_try_at, tries, events)
-WHERE i.id = v.id
-"""
-
-
-def _write_filed(rows: Sequence[ReceiptInbox]) -> None:
-    said = [(one.pk, str(one.state), one.note, one.next_try_at, one.tries, one.events) for one in rows]
-    if said:
-        with connection.cursor() as cursor:
-            cursor.execute(FILED, [list(column) for column in zip(*said, strict=True)])
-
-
-def _read(row: ReceiptInbox, account: ChannelAccount | None) -> Sequence[ReceiptEvent]:
-    if account is None:
-        row.state, row.note = ReceiptInbox.State.BAD, "the account is gone"
-        return []
-    try:
-        held = json.loads(keyring().open(row.sealed, INBOX_PLACE))
-        request = HookRequest(held["headers"], held["query"], held["body"].encode("latin-1"), row.received_at)
-        events = adapter(account.kind).parse_hook(opened(account), request)
-    except BadReceipt as bad:
-        row.state, row.note = ReceiptInbox.State.BAD, str(bad)[:200]
-        return []
-    except Exception as error:  # one body that nobody foresaw must not hold up all that come after it
-        log.exception("receipt_not_readable", inbox=row.pk, account=account.code)
-        row.state, row.note = ReceiptInbox.State.BAD, f"not readable: {type(error).__name__}"
-        return []
-    row.events = len(events)
-    return events
-
-
-def _file(row: ReceiptInbox, unmatched: int, now: datetime) -> None:
-    row.tries += 1
-    if row.state == ReceiptInbox.State.BAD:
-        row.next_try_at = None
-    elif not unmatched:
-        row.state, row.next_try_at, row.note = ReceiptInbox.State.MERGED, None, ""
-    else:
-        row.state, row.note = ReceiptInbox.State.UNMATCHED, f"{unmatched} of {row.events} without a delivery"
-        wait = min(timedelta(hours=1), timedelta(seconds=2 ** min(row.tries, 12)))
-        row.next_try_at = now + wait if now + wait < row.received_at + KEEP_TRYING else None
-
-
-MERGE = """
-WITH v AS (
-    SELECT DISTINCT ON (delivery_id, event_hash) * FROM unnest(%(ids)s::bigint[], %(hashes)s::bigint[], %(states)s::text[],
-        %(codes)s::text[], %(words)s::text[], %(times)s::timestamptz[]) AS v(delivery_id, event_hash, state, code, words, at)
+MERGE = f"""
+WITH fact AS MATERIALIZED (
+    SELECT * FROM unnest(%(hashes)s::bigint[], %(states)s::text[], %(ranks)s::smallint[], %(codes)s::text[],
+                         %(words)s::text[], %(times)s::timestamptz[])
+    WITH ORDINALITY AS fact(event_hash, state, rank, code, words, at, number)
 ), kept AS (
     INSERT INTO campaigns_receipt (delivery_id, event_hash, state, code, words, occurred_at, received_at)
-    SELECT delivery_id, event_hash, state, code, words, at, %(now)s FROM v ON CONFLICT DO NOTHING
-), best AS (
-    SELECT delivery_id, (array_agg(state ORDER BY rank DESC))[1] AS state, max(rank) AS rank,
-           (array_agg(code ORDER BY rank DESC))[1] AS code, max(at) AS at
-    FROM (SELECT *, {rank_of_v} AS rank FROM v) ranked GROUP BY delivery_id
+    SELECT v.id, event_hash, state, code, words, at, %(now)s
+    FROM unnest(%(ids)s::bigint[], %(facts)s::integer[]) AS v(id, number) JOIN fact USING (number) ON CONFLICT DO NOTHING
+), moved AS (
+    UPDATE campaigns_delivery d SET state = f.state, receipt_at = %(now)s, held_until = NULL,
+        accepted_at = coalesce(d.accepted_at, %(now)s),
+        reason = CASE WHEN f.state = 'UNDELIVERED' THEN left(f.code, 120) ELSE '' END,
+        cost = coalesce(d.cost, greatest(d.pieces, 1) * %(price)s), pieces = greatest(d.pieces, 1)
+    FROM unnest(%(best_ids)s::bigint[], %(best_facts)s::integer[]) AS v(id, number) JOIN fact f USING (number)
+    WHERE d.id = v.id AND d.id BETWEEN %(low)s AND %(high)s AND d.attempts > 0 AND d.state <> 'CANCELLED'
+      AND f.rank > CASE d.state {" ".join(f"WHEN '{state}' THEN {rank}" for state, rank in RANK.items())} ELSE 0 END
+    RETURNING d.message_id, d.campaign_id, d.state
+), arrived AS (
+    {SUCCEED}
 )
-UPDATE campaigns_delivery d SET state = b.state, receipt_at = %(now)s, held_until = NULL,
-    accepted_at = coalesce(d.accepted_at, %(now)s), reason = CASE WHEN b.state = 'UNDELIVERED' THEN left(b.code, 120) ELSE '' END,
-    cost = coalesce(d.cost, greatest(d.pieces, 1) * %(price)s), pieces = greatest(d.pieces, 1)
-FROM best b WHERE d.id = b.delivery_id AND d.id BETWEEN %(low)s AND %(high)s
-  AND b.rank > {rank_of_d} AND d.attempts > 0 AND d.state NOT IN ('CANCELLED')
-RETURNING d.message_id, d.campaign_id
+SELECT campaign_id, message_id, false FROM moved WHERE state NOT IN ('DELIVERED', 'READ')
+UNION ALL SELECT campaign_id, id, true FROM arrived WHERE campaign_id = ANY(%(several)s::bigint[])
 """
 
 
-def _rank(column: str) -> str:
-    """Rank of a state in SQL: news of a higher rank replaces what is known, never the other way round."""
-    return (
-        f"(CASE {column} WHEN 'READ' THEN 5 WHEN 'DELIVERED' THEN 4 WHEN 'UNDELIVERED' THEN 3 WHEN 'CLOSED' THEN 2 "
-        f"WHEN 'ACCEPTED' THEN 1 WHEN 'REJECTED' THEN 2 ELSE 0 END)"
-    )
+def merge_events(account: ChannelAccount, events: Sequence[ReceiptEvent], now: datetime) -> list[int]:
+    """Applies events of one account and decides the messages concerned; returns the places of events without a delivery.
 
-
-MERGE = MERGE.format(rank_of_v=_rank("state"), rank_of_d=_rank("d.state"))
-
-
-def merge_events(account: ChannelAccount, events: Sequence[ReceiptEvent], now: datetime) -> list[bool]:
-    """Applies events of one account and decides the messages concerned; says of each event whether its delivery exists.
-
-    Call inside a transaction. Repeating it changes nothing.
+    Call inside a transaction, `now` being its time. Repeating it changes nothing.
     """
     found = _find(account, events)
-    matched = [
-        (event, delivery_id) for event, delivery_id in zip(events, found, strict=True) if delivery_id is not None
-    ]
-    if matched:
-        ids = [delivery_id for _event, delivery_id in matched]
-        values = {
-            "ids": ids,
-            "hashes": [_event_hash(event) for event, _id in matched],
-            "states": [STATE_OF[event.state] for event, _id in matched],
-            "codes": [event.code[:100] for event, _id in matched],
-            "words": [event.words[:200] for event, _id in matched],
-            "times": [event.occurred_at for event, _id in matched],
-            "now": now,
-            "price": account.price,
-            "low": min(ids),
-            "high": max(ids),
+    news = _News()
+    for event, delivery_id in zip(events, found.deliveries, strict=True):
+        if delivery_id is not None:
+            news.add(delivery_id, event)
+    if news.best:
+        _apply(account, news, found.campaign_ids, now)
+        _mark_bad_addresses(news.bad)
+    return [place for place, delivery_id in enumerate(found.deliveries) if delivery_id is None]
+
+
+@dataclass(slots=True)
+class _News:
+    """Events by delivery. Many say the same of different people: what is said (`facts`) is kept and sent once."""
+
+    facts: dict[tuple[str, str, datetime, str], int] = field(default_factory=dict)  # -> its number, from 1
+    ranks: list[int] = field(default_factory=lambda: [-1])  # by number
+    pairs: set[tuple[int, int]] = field(default_factory=set)  # delivery, fact
+    best: dict[int, int] = field(default_factory=dict)  # delivery -> the fact of the highest rank
+    bad: set[int] = field(default_factory=set)  # deliveries to addresses that do not exist
+
+    def add(self, delivery_id: int, event: ReceiptEvent) -> None:
+        said = (event.state, event.code, event.occurred_at, event.words)
+        number = self.facts.get(said)
+        if number is None:
+            number = self.facts[said] = len(self.ranks)
+            self.ranks.append(RANK[STATE_OF[event.state]])
+        self.pairs.add((delivery_id, number))
+        if self.ranks[number] > self.ranks[self.best.get(delivery_id, 0)]:
+            self.best[delivery_id] = number
+        if event.bad_address:
+            self.bad.add(delivery_id)
+
+    def values(self) -> dict[str, Any]:
+        """The arrays of MERGE, in the order of the deliveries: rows are locked in one order by whoever merges."""
+        pairs, best = sorted(self.pairs), sorted(self.best.items())
+        return {
+            "hashes": [_event_hash(state, code, at) for state, code, at, _words in self.facts],
+            "states": [STATE_OF[state] for state, _code, _at, _words in self.facts],
+            "ranks": self.ranks[1:],
+            "codes": [code[:100] for _state, code, _at, _words in self.facts],
+            "words": [words[:200] for _state, _code, _at, words in self.facts],
+            "times": [at for _state, _code, at, _words in self.facts],
+            "ids": _array(delivery_id for delivery_id, _fact in pairs),
+            "facts": _array(number for _delivery_id, number in pairs),
+            "best_ids": _array(delivery_id for delivery_id, _fact in best),
+            "best_facts": _array(number for _delivery_id, number in best),
+            "low": best[0][0],
+            "high": best[-1][0],
         }
-        with connection.cursor() as cursor:
-            cursor.execute(MERGE, values)
-            moved: dict[int, list[int]] = {}
-            for message_id, campaign_id in cursor.fetchall():
-                moved.setdefault(campaign_id, []).append(message_id)
-        _mark_bad_addresses(matched)
-        for campaign in Campaign.objects.filter(pk__in=moved).select_related("template_version").order_by("pk"):
-            settle(campaign, moved[campaign.pk], now)
-    return [delivery_id is not None for delivery_id in found]
 
 
-def _event_hash(event: ReceiptEvent) -> int:
-    said = f"{event.state}|{event.code}|{event.occurred_at.isoformat()}".encode()
+def _array(numbers: Any) -> str:
+    """A Postgres array as one literal. Written as ARRAY[...], every number would be an expression to parse."""
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+def _apply(account: ChannelAccount, news: _News, campaign_ids: Sequence[int], now: datetime) -> None:
+    """Writes the news and decides the messages: those that arrived in the same statement, the others by `settle`."""
+    campaigns = Campaign.objects.select_related("template_version").in_bulk(campaign_ids)
+    values = news.values()
+    several = [pk for pk, campaign in campaigns.items() if len(loaded_plan(campaign).channels()) > 1]
+    values |= {"now": now, "price": account.price, "several": several}
+    values["oldest"] = first_row_id(min(campaign_ids))
+    values["newest"] = values["high"] + (int(CLOCKS_APART.total_seconds() * 1000) << SHIFT)
+    open_messages: dict[int, list[int]] = {}
+    arrived: list[int] = []
+    with connection.cursor() as cursor:
+        cursor.execute(MERGE, values)
+        for campaign_id, message_id, has_arrived in cursor.fetchall():
+            if has_arrived:
+                arrived.append(message_id)
+            else:
+                open_messages.setdefault(campaign_id, []).append(message_id)
+    call_off(arrived)
+    for campaign_id, ids in sorted(open_messages.items()):
+        settle(campaigns[campaign_id], ids, now)
+
+
+def _event_hash(state: str, code: str, occurred_at: datetime) -> int:
+    said = f"{state}|{code}|{occurred_at.isoformat()}".encode()
     return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big", signed=True)
 
 
-def _find(account: ChannelAccount, events: Sequence[ReceiptEvent]) -> list[int | None]:
+@dataclass(slots=True)
+class _Found:
+    deliveries: list[int | None]  # of each event
+    campaign_ids: list[int]
+
+
+FIND = """
+SELECT count(*), count(call_ref), array_agg(DISTINCT campaign_id) FROM campaigns_delivery
+WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s AND account_id = %s
+"""
+FIND_EACH = """
+SELECT id, batch_id, call_ref FROM campaigns_delivery
+WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s AND account_id = %s
+"""
+
+
+def _find(account: ChannelAccount, events: Sequence[ReceiptEvent]) -> _Found:
     """The delivery of each event. A reference names the delivery, or the first one of its call: then the address decides."""
     leads = [from_base36(event.reference) for event in events]
     known = sorted({lead for lead in leads if lead is not None})
     if not known:
-        return [None] * len(events)
+        return _Found([None] * len(events), [])
+    place = [_array(known), known[0], known[-1], account.pk]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, batch_id, call_ref FROM campaigns_delivery "
-            "WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s AND account_id = %s",
-            [known, known[0], known[-1], account.pk],
-        )
-        rows = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
-        shared = {lead: batch for lead, (batch, call_ref) in rows.items() if call_ref is not None}
-        members = _members(cursor, shared) if shared else {}
+        cursor.execute(FIND, place)
+        count, shared, campaign_ids = cursor.fetchone()
+        if shared or count < len(known):
+            cursor.execute(FIND_EACH, place)
+            rows = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
+            return _Found(_each(cursor, account, list(zip(leads, events, strict=True)), rows), campaign_ids or [])
+    return _Found(leads, campaign_ids)
+
+
+def _each(
+    cursor: Any,
+    account: ChannelAccount,
+    asked: Sequence[tuple[int | None, ReceiptEvent]],
+    rows: Mapping[int, tuple[int, int | None]],
+) -> list[int | None]:
+    """As `_find`, where some references are not ours or stand for a call; rows: delivery -> (batch, first of its call)."""
+    shared = {lead: batch for lead, (batch, call_ref) in rows.items() if call_ref is not None}
+    members = _members(cursor, shared) if shared else {}
     kind = adapter(account.kind).capabilities.address_kind
     out: list[int | None] = []
-    for lead, event in zip(leads, events, strict=True):
+    for lead, event in asked:
         if lead not in rows:
             out.append(None)
         elif lead in shared and event.address:
@@ -241,9 +251,9 @@ def _hash(kind: str, address: str) -> bytes:
         return b""
 
 
-def _mark_bad_addresses(matched: Sequence[tuple[ReceiptEvent, int]]) -> None:
+def _mark_bad_addresses(deliveries: Collection[int]) -> None:
     """Addresses that the provider says do not exist are not tried again, by anybody."""
-    bad = sorted(delivery_id for event, delivery_id in matched if event.bad_address)
+    bad = sorted(deliveries)
     if bad:
         with connection.cursor() as cursor:
             cursor.execute(

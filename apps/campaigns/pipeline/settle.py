@@ -6,7 +6,7 @@ the later one sees both. Everything runs in the caller's transaction, together w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from apps.campaigns.strategy import DeliveryFacts, Go, Hold, Stop, next_step, qu
 from apps.channels.contract import Receipts
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
+from ums_site.clock import transaction_now
 from ums_site.ids import first_id_at
 
 Facts = dict[int, list[DeliveryFacts]]
@@ -132,6 +133,15 @@ FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v(id, state, reason)
 WHERE m.id = v.id AND m.id BETWEEN %s AND %s AND m.state <> v.state
   AND (m.state = 'ACTIVE' OR v.state = 'SUCCEEDED' OR (m.state = 'UNKNOWN' AND v.state = 'FAILED'))
 """
+# Rule 1 of strategy.py as SQL over the deliveries that a statement just `moved`: where one arrived, its message
+# succeeded, whatever the plan, the step, the class and the other deliveries say.
+SUCCEED = """
+UPDATE campaigns_message m SET state = 'SUCCEEDED', reason = '', finished_at = now()
+FROM (SELECT DISTINCT message_id FROM moved WHERE state IN ('DELIVERED', 'READ')) a
+WHERE m.id = a.message_id AND m.id BETWEEN %(oldest)s AND %(newest)s
+  AND m.state IN ('ACTIVE', 'UNKNOWN', 'FAILED', 'EXPIRED', 'CANCELLED')
+RETURNING m.campaign_id, m.id
+"""
 CALL_OFF = f"""
 UPDATE campaigns_delivery d SET state = CASE WHEN {in_doubt("d")} THEN 'UNKNOWN_FINAL' ELSE 'CANCELLED' END,
        reason = 'no_longer_needed'
@@ -147,9 +157,14 @@ def _finish(stops: dict[int, Stop], facts: Facts) -> None:
     verdicts = [_verdict(stops[one], facts[one]) for one in ids]
     with connection.cursor() as cursor:
         cursor.execute(FINISH, [ids, [v.state for v in verdicts], [v.reason for v in verdicts], ids[0], ids[-1]])
-        open_ones = [one for one in ids if any(held.state in ("PENDING", "HELD") for held in facts[one])]
-        if open_ones:
-            cursor.execute(CALL_OFF, [open_ones, open_ones[0]])
+    call_off([one for one in ids if any(held.state in ("PENDING", "HELD") for held in facts[one])])
+
+
+def call_off(message_ids: Collection[int]) -> None:
+    """Deliveries of these messages that still wait to be sent are not needed any more; the caller has locked the messages."""
+    if message_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(CALL_OFF, [sorted(message_ids), min(message_ids)])
 
 
 CALLED_OFF = {"blacklisted": "BLOCKED", "expired": "EXPIRED", "campaign_cancelled": "CANCELLED"}
@@ -183,8 +198,7 @@ def settle_batch(batch: Batch) -> None:
     place = [batch.pk, batch.first_delivery_id, batch.last_delivery_id]
     campaign = batch.campaign
     with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        now = cursor.fetchone()[0]
+        now = transaction_now()
         cursor.execute(CLOSE, place)
         reopened = _close_unknown(batch, now)
         cursor.execute("SELECT message_id FROM campaigns_delivery WHERE batch_id = %s AND id BETWEEN %s AND %s", place)
@@ -247,7 +261,7 @@ def follow_up_next(lane: str) -> bool:
         batch = (
             Batch.objects.select_for_update(skip_locked=True, of=("self",))
             .select_related("campaign")
-            .filter(lane=lane, follow_up_at__lte=_now())
+            .filter(lane=lane, follow_up_at__lte=transaction_now())
             .order_by("follow_up_at")
             .first()
         )
@@ -255,10 +269,3 @@ def follow_up_next(lane: str) -> bool:
             return False
         settle_batch(batch)
     return True
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment
