@@ -13,8 +13,8 @@ from django.utils import timezone
 from apps.campaigns.accepting import NewMessage, accept_messages
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Attempt, Batch, Campaign, Delivery, Message
-from apps.campaigns.pipeline.dispatch import take_tokens
 from apps.campaigns.pipeline.expand import expand_next
+from apps.campaigns.pipeline.sending import take_tokens
 from apps.campaigns.services import (
     cancel_campaign,
     pause_campaign,

@@ -74,9 +74,9 @@ FROM v WHERE a.delivery_id = v.id AND a.number = v.number AND a.epoch = %s AND a
 
 
 def write_results(epoch: int, price: Decimal, results: Sequence[Result]) -> None:
-    """Writes the results of one window in one transaction, across database restarts."""
+    """Writes the results of one window in one transaction."""
     if results:
-        until_written(lambda: _write(epoch, price, results))
+        _write(epoch, price, results)
 
 
 def _write(epoch: int, price: Decimal, results: Sequence[Result]) -> None:
@@ -122,8 +122,11 @@ def _other_values(epoch: int, results: Sequence[Result]) -> list[Any]:
     ]
 
 
-def until_written(write: Callable[[], T]) -> T:
-    """Calls `write` until it went through, for up to ten minutes of lost database connections, then raises."""
+def until_written(write: Callable[[], T], rest: Callable[[float], None]) -> T:
+    """Calls `write` until it went through, for up to ten minutes of lost database connections, then raises.
+
+    `rest` is called with the seconds between two tries: there is always something to listen to meanwhile.
+    """
     end = time.monotonic() + KEEP_TRYING_SECONDS
     pause = 0.2
     while True:
@@ -134,7 +137,7 @@ def until_written(write: Callable[[], T]) -> T:
                 raise
             log.warning("results_wait_for_database", error=type(error).__name__)
             connection.close()
-            time.sleep(pause)
+            rest(pause)
             pause = min(2.0, pause * 1.5)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 
+from apps.channels.contract import Answer, TransportFault
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from apps.channels.transport.http import HttpClient
 from apps.channels.transport.smtp import SmtpClient
 
 Client = HttpClient | SmtpClient
+Heard = tuple[Any, Answer | TransportFault]  # what was given to a client's `start` with a call, and how the call ended
 
 
 class Transports:

@@ -1,0 +1,222 @@
+"""One leased batch on its way: its windows are opened one by one, and what its calls came to is noted.
+
+The batch is at hand while more windows may open; from then on `leave_as` says the state that it goes to when its last
+call is heard. Who opens how many windows when, and who listens, is dispatch.py's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from apps.campaigns.ambiguity import After, History, after
+from apps.campaigns.pipeline.lease import close_breaker, open_breaker
+from apps.campaigns.pipeline.results import Result
+from apps.campaigns.pipeline.transports import Client
+from apps.campaigns.pipeline.window import Item, LeaseLost, NotNow, Order, Window, candidates, grouped, intend
+from apps.campaigns.states import MessageClass
+from apps.channels.contract import Answer, TransportFault
+from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Rejected, Unavailable, Unknown
+from apps.channels.transport.http import fetch
+from apps.channels.unmapped import count_unmapped
+from ums_site.clock import boottime
+from ums_site.failpoints import failpoint
+
+LARGEST_WINDOW = 250
+WHOLE_BATCH = 500  # calls for many recipients, and retries of them, must see all their rows at once
+JUDGED_AFTER = 20
+DONE = After("ACCEPTED", "")
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """An open window and what has been heard of its rows; it is over when all of them have a result."""
+
+    sending: Sending
+    window: Window
+    rows: int
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        return len(self.results) == self.rows
+
+
+class Sending:
+    """A leased batch. `flights` are its open windows; `stopped` says that its account must not be called for now."""
+
+    def __init__(self, order: Order, client: Client, stop_at: float) -> None:
+        self.order = order
+        self.client = client
+        self.stop_at = stop_at
+        self.flights: list[Flight] = []
+        self.leave_as = ""  # set once no further window may open: the state that the batch goes to
+        self.pause = 0.0
+        self.stopped = False
+        self.good = self.bad = 0
+
+    def open_window(self) -> None:
+        """Commits the intent of the next rows and begins their calls; where there is nothing more to do, `leave_as`."""
+        items = candidates(self.order, self._window_size()) if boottime() < self.stop_at else []
+        if not items:
+            self.leave_as = "READY"
+            return
+        sendable = [item for item in items if not item.refused and not item.cancelled]
+        groups = self._affordable(grouped(self.order, sendable))
+        if groups and self.order.adapter.capabilities.reserves_keys and not self._reserve(groups):
+            groups = []
+        not_sent = [item for item in items if item.refused or item.cancelled]
+        if not groups and not not_sent:
+            return
+        try:
+            window = intend(self.order, groups, not_sent)
+        except NotNow as not_now:
+            self.leave_as = not_now.state
+        except LeaseLost:
+            self.leave_as = "READY"
+        else:
+            failpoint("after_intent_commit")
+            if window.groups:
+                self._start(window)
+
+    def _window_size(self) -> int:
+        if self.order.account_row.faults:
+            return 1  # half-open: one call shows whether the account works again
+        if self.order.adapter.call_size(self.order.account) > 1:
+            return WHOLE_BATCH
+        return min(LARGEST_WINDOW, self.order.account_row.max_in_flight)
+
+    def _affordable(self, groups: list[list[Item]]) -> list[list[Item]]:
+        """The first groups that the account's and then the campaign's bucket allow; the others keep their turn."""
+        wanted = sum(len(group) for group in groups)
+        if not wanted:
+            return groups
+        granted = wanted
+        account, campaign = self.order.account_row, self.order.campaign
+        if account.rate_per_second:
+            granted = take_tokens(f"account:{account.pk}", granted)
+        if campaign.pace_per_second and granted:
+            granted = take_tokens(f"campaign:{campaign.pk}", granted)
+        if granted == wanted:
+            return groups
+        affordable, used = [], 0
+        for group in groups:
+            if used + len(group) > granted:
+                break
+            affordable.append(group)
+            used += len(group)
+        self.leave_as, self.pause = "READY", self._next_token_in()
+        return affordable
+
+    def _next_token_in(self) -> float:
+        rates = [self.order.account_row.rate_per_second, self.order.campaign.pace_per_second]
+        slowest = min(float(rate) for rate in rates if rate)
+        return min(1.0, max(0.1, 1.0 / slowest))
+
+    def _reserve(self, groups: Sequence[list[Item]]) -> bool:
+        """Gets keys from the provider for the calls that have none; False where it refused: then nothing is sent now."""
+        new = [group for group in groups if not group[0].key]
+        if not new:
+            return True
+        answer = fetch(self.order.adapter.build_reserve(self.order.account, len(new)), settings.UMS_TIMERS.t_http)
+        keys: Sequence[str] | Outcome
+        if isinstance(answer, TransportFault):
+            keys = Unavailable(answer.code, answer.words)
+        else:
+            keys = self.order.adapter.read_reserve(answer)
+        if not isinstance(keys, (list, tuple)) or len(keys) < len(new):
+            self.leave_as, self.pause = "READY", 1.0
+            if isinstance(keys, Misconfigured):
+                open_breaker(self.order.account_row, keys.words)
+            return False
+        for group, key in zip(new, keys, strict=False):
+            for item in group:
+                assert item.envelope is not None
+                item.key = item.envelope.key = key
+        return True
+
+    def _start(self, window: Window) -> None:
+        flight = Flight(self, window, sum(len(group) for group in window.groups))
+        self.flights.append(flight)
+        account, build, start = self.order.account, self.order.adapter.build, self.client.start
+        for group in window.groups:
+            try:
+                request = build(account, _envelopes(group), window.now)
+            except ValueError:
+                refused = Rejected("cannot_be_written", "The content or address cannot be written.")
+                self._keep(flight, group, refused)
+                self.judge(refused)
+            else:
+                start((flight, group), request, window.start_by)
+
+    def note(self, flight: Flight, group: list[Item], answer: Answer | TransportFault) -> Outcome:
+        """Keeps what an answer means for each row of its call; returns what it says of the account. Writes nothing."""
+        return self._keep(flight, group, self._read(group, answer))
+
+    def _read(self, group: list[Item], answer: Answer | TransportFault) -> Outcome | Sequence[Outcome]:
+        if isinstance(answer, TransportFault):
+            kind = Unknown if answer.sent else Unavailable
+            return kind(answer.code, answer.words)
+        return self.order.adapter.read(self.order.account, _envelopes(group), answer)
+
+    def _keep(self, flight: Flight, group: list[Item], outcome: Outcome | Sequence[Outcome]) -> Outcome:
+        outcomes = outcome if isinstance(outcome, (list, tuple)) else [outcome] * len(group)
+        jitter = random.random()  # one for the call: rows that share a key come back together
+        for item, one in zip(group, outcomes, strict=True):
+            flight.results.append(self._result(item, one, flight.window, jitter))
+        return outcomes[0]
+
+    def _result(self, item: Item, outcome: Outcome, window: Window, jitter: float) -> Result:
+        if isinstance(outcome, Accepted):
+            return Result(item.delivery_id, item.number, DONE, "accepted", "", "", outcome.provider_id, item.pieces)
+        if isinstance(outcome, Unavailable) and outcome.code == "not_started":
+            back = After("HELD", "not_started", window.now, burn=False)
+            return Result(item.delivery_id, item.number, back, "not_started")
+        campaign = self.order.campaign
+        history = History(item.burnt + 1, item.first_intent_at or window.now, campaign.expires_at, jitter)
+        decided = after(
+            outcome,
+            history,
+            self.order.adapter.capabilities,
+            MessageClass(campaign.message_class),
+            window.now,
+            timedelta(seconds=settings.UMS_TIMERS.t_http),
+        )
+        word = type(outcome).__name__.lower()
+        return Result(item.delivery_id, item.number, decided, word, outcome.code, outcome.words)
+
+    def judge(self, outcome: Outcome) -> None:
+        """Keeps the account's breaker: a misconfigured account at once, a failing one after some calls."""
+        account = self.order.account_row
+        if isinstance(outcome, Misconfigured):
+            open_breaker(account, outcome.words)
+            self.stopped = True
+        elif isinstance(outcome, (Unavailable, Unknown)) and outcome.code != "not_started":
+            self.bad += 1
+            if isinstance(outcome, Unknown) and outcome.unmapped:
+                count_unmapped(account.kind, outcome.code)
+            if account.faults or (self.bad + self.good >= JUDGED_AFTER and self.bad >= self.good):
+                open_breaker(account, outcome.words)
+                self.stopped, self.good, self.bad = True, 0, 0
+        else:
+            self.good += 1
+            if account.faults and not self.leave_as and not self.stopped:
+                close_breaker(account)
+
+
+def _envelopes(group: list[Item]) -> list[Any]:
+    return [item.envelope for item in group if item.envelope is not None]
+
+
+def take_tokens(key: str, want: int) -> int:
+    """How many of `want` the bucket `key` grants now; all where there is no such bucket. Tokens are never given back."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT take_tokens(%s, %s)", [key, want])
+        granted: Any = cursor.fetchone()[0]
+    return int(granted)
