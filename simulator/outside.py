@@ -2,17 +2,20 @@
 
 import asyncio
 import itertools
+import json
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from simulator.chance import chance
 from simulator.ledger import Entry, Ledger
 from simulator.scripts import HONEST, Plan, ScriptBook
-from simulator.world import Fate, World, make_world, preset
+from simulator.traits import Traits
+from simulator.world import Fate, World, preset
 
 KEPT_ARRIVALS = 1_000_000
 
@@ -26,6 +29,20 @@ class Call(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     now: float
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the query, the last of each name."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The fields of a form body; UnicodeDecodeError (a ValueError) if it is no text."""
+        return dict(parse_qsl(self.body.decode(), keep_blank_values=True))
+
+    def json(self) -> Any:
+        """Return the body as JSON; ValueError if it is none."""
+        return json.loads(self.body)
 
 
 class Answer(NamedTuple):
@@ -50,6 +67,7 @@ class Submission(NamedTuple):
 class Arrival:
     """One accepted message for one address, as the phone page and the query operations see it."""
 
+    provider: str
     channel: str
     address: str
     at: float
@@ -59,6 +77,7 @@ class Arrival:
     content: Any
     fate: Fate
     recalled: bool = False
+    read_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -85,15 +104,19 @@ class Counts:
 class Outside:
     """The state of one running simulator."""
 
-    def __init__(self, state_dir: Path, seed: int = 1, world: str = "believable") -> None:
+    def __init__(
+        self, state_dir: Path, kinds: Sequence[type[Traits]], seed: int = 1, world: str = "believable"
+    ) -> None:
         state_dir.mkdir(parents=True, exist_ok=True)
         self.state_dir = state_dir
-        self.world: World = make_world(seed, world)
+        self.kinds = {kind.name: kind for kind in kinds}
+        self.world = World(seed, preset(world, kinds))
         self.world_name = world
         self.ledger = Ledger(state_dir / "ledger.jsonl")
-        self.scripts = ScriptBook(seed)
-        self.counts = {provider: Counts() for provider in ("aliyun", "jpush", "smtp")}
+        self.scripts = ScriptBook(seed, self.kinds)
+        self.counts = {name: Counts() for name in self.kinds}
         self.receipts: Counter[str] = Counter()
+        self.accepted: Counter[str] = Counter()
         self.arrivals: dict[tuple[str, str], list[Arrival]] = {}
         self.people: dict[str, dict[str, Any]] = {}
         self.person_of: dict[tuple[str, str], str] = {}
@@ -105,13 +128,29 @@ class Outside:
         """The settings in force now."""
         return self.world.settings
 
+    def restore_settings(self) -> None:
+        """Put every setting back to that of the world it began with."""
+        self.world.settings = preset(self.world_name, tuple(self.kinds.values()))
+
     def change_world(self, name: str) -> None:
         """Take over the habits of another world; where receipts go and how they are repeated stays."""
-        kept = {key: self.settings["receipts"][key] for key in ("sms_report_url", "bounce_url", "auto", "retry_scale")}
-        other = preset(name)
+        kept = {key: self.settings["receipts"][key] for key in ("urls", "auto", "retry_scale")}
+        other = preset(name, tuple(self.kinds.values()))
         self.settings["world"] = other["world"]
         self.settings["receipts"] = other["receipts"] | kept
-        self.settings["aliyun"]["frequency_limits"] = other["aliyun"]["frequency_limits"]
+        for kind in self.kinds.values():
+            for switch in set(kind.believable) - {"world"}:
+                self.settings[kind.name][switch] = other[kind.name][switch]
+
+    def state(self, channel: str, address: str) -> str:
+        """Return the state of a person at an address, such as ``unfollowed``; empty if nothing was said of it."""
+        return self.world.states.get((channel, address), "")
+
+    def set_state(self, channel: str, address: str, word: str) -> None:
+        """Say what state a person is in at an address from now on; an empty word forgets it."""
+        self.world.states[(channel, address)] = word
+        if not word:
+            del self.world.states[(channel, address)]
 
     def new_pid(self) -> int:
         """Return a provider message id: 18 digits, rising, not repeated after a restart."""
@@ -140,7 +179,7 @@ class Outside:
         if draw - rates["error_before"] >= rates["error_after"]:
             return HONEST
         # A mail server that took a message and then fails loses the connection: a 4xx after the final dot is a refusal.
-        return Plan(True, "reset_after" if provider == "smtp" else "500")
+        return Plan(True, self.kinds[provider].lost_answer)
 
     def record(
         self,
@@ -174,6 +213,7 @@ class Outside:
     def remember(self, arrival: Arrival) -> None:
         """Put a message where the person's phone and the query operations find it; oldest ones go first."""
         place = (arrival.channel, arrival.address)
+        self.accepted[arrival.channel] += 1
         self.arrivals.setdefault(place, []).append(arrival)
         self._order.append(place)
         if len(self._order) > KEPT_ARRIVALS:
@@ -186,6 +226,10 @@ class Outside:
     def arrived(self, channel: str, address: str) -> list[Arrival]:
         """Return the messages accepted for one address, oldest first."""
         return self.arrivals.get((channel, address), [])
+
+    def find(self, channel: str, address: str, pid: str = "") -> Arrival | None:
+        """Return the newest message for an address, or the one with this provider's message id."""
+        return next((found for found in reversed(self.arrived(channel, address)) if pid in ("", found.pid)), None)
 
     def latest_places(self, looked_at: int = 5000) -> list[tuple[str, str]]:
         """Return where the newest messages went, newest first, each place once."""

@@ -1,8 +1,7 @@
 """Pages for people: what arrived on each person's phone and in each mailbox, and why something did not."""
 
 import secrets
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,15 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from simulator.aliyun import beijing_time
 from simulator.chance import address_hash
 from simulator.outside import Arrival, Outside
-from simulator.page_content import read_mail, read_push
-from simulator.page_words import WORDS, reason
-from simulator.postoffice import PostOffice
+from simulator.page_words import LOOKS, WORDS
+from simulator.phone import Phone
+from simulator.provider import Party
 
 Place = tuple[str, str]
 
-CHANNELS = ("app", "sms", "mail")
+USUAL_LOOKS = ("app", "sms", "mail")
 SHOWN_PEOPLE = 120
 SHOWN_MESSAGES = 60
 STYLE = (Path(__file__).parent / "phones.css").read_text()
@@ -33,15 +31,13 @@ open.forEach(i=>{const e=document.getElementById(i);if(e)e.open=true})},2500)"""
 class PhonePages:
     """Draws the list of people and one person's devices."""
 
-    def __init__(self, outside: Outside, office: PostOffice) -> None:
-        self.outside, self.office = outside, office
+    def __init__(self, outside: Outside, parties: Mapping[str, Party]) -> None:
+        self.outside, self.parties = outside, parties
+        self._looks = {channel: look for party in parties.values() for channel, look in party.channels.items()}
 
     def places(self, person: dict[str, Any]) -> list[Place]:
-        """Return the (channel, address) pairs of a person as the providers write the addresses."""
-        places = [("app", str(rid)) for rid in person.get("jpush", ())]
-        if phone := str(person.get("phone") or "").removeprefix("+86"):
-            places.append(("sms", phone.removeprefix("+")))
-        return places + ([("mail", str(person["email"]))] if person.get("email") else [])
+        """Return the (channel, address) pairs of a person as the providers write the addresses, each once."""
+        return list(dict.fromkeys(place for party in self.parties.values() for place in party.places(person)))
 
     def show(self, request: web.BaseRequest) -> web.Response:
         """Answer a request for the list or for one person."""
@@ -121,24 +117,38 @@ class PhonePages:
             f'<a class="lang" href="{other}">{words["other"]}</a></header>'
             f'<form><input type="hidden" name="lang" value="{language}"><input name="q" value="{escape(query)}" '
             f'placeholder="{words["search"]}" aria-label="{words["search"]}"><button>{words["find"]}</button></form>'
-            f"{self._totals(words)}{heading}{found}"
+            f"{self._totals(language)}{heading}{found}"
         )
 
-    def _totals(self, words: dict[str, str]) -> str:
-        providers = zip(CHANNELS, ("jpush", "aliyun", "smtp"), strict=True)
+    def _totals(self, language: str) -> str:
+        accepted = dict.fromkeys(LOOKS[language], 0)
+        for channel, number in self.outside.accepted.items():
+            accepted[self._looks[channel]] += number
         tiles = [
-            f'<div class="total {channel}"><b>{self.outside.counts[provider].accepted:,}</b>'
-            f"<span><i></i>{words[channel]} · {words['accepted']}</span></div>"
-            for channel, provider in providers
+            f'<div class="total {look}"><b>{number:,}</b><span><i></i>{LOOKS[language][look]} · '
+            f"{WORDS[language]['accepted']}</span></div>"
+            for look, number in accepted.items()
+            if number or look in USUAL_LOOKS
         ]
         return f'<div class="totals">{"".join(tiles)}</div>'
 
+    def _sections(self, places: list[Place]) -> dict[str, list[Arrival]]:
+        """Return the newest messages for each look in which the person can be reached, newest first."""
+        found: dict[str, list[Arrival]] = {look: [] for look in LOOKS["en"] if look in self._looks_of(places)}
+        for channel, address in places:
+            found[self._looks[channel]] += self.outside.arrived(channel, address)
+        return {
+            look: sorted(messages, key=lambda message: message.at, reverse=True)[:SHOWN_MESSAGES]
+            for look, messages in found.items()
+        }
+
+    def _looks_of(self, places: list[Place]) -> set[str]:
+        return {self._looks[channel] for channel, _ in places}
+
     def _card(self, language: str, name: str, title: str, places: list[Place]) -> str:
         counts = "".join(
-            f'<span class="count {channel}" title="{WORDS[language][channel]}"><i></i>{number}</span>'
-            for channel in CHANNELS
-            if (number := sum(len(self.outside.arrived(*place)) for place in places if place[0] == channel))
-            or name in self.outside.people
+            f'<span class="count {look}" title="{LOOKS[language][look]}"><i></i>{len(messages)}</span>'
+            for look, messages in self._sections(places).items()
         )
         hue = int(address_hash(name)[:4], 16) % 360
         below = name if name in self.outside.people else WORDS[language]["unknown"]
@@ -157,91 +167,6 @@ class PhonePages:
         return (
             f'<header><a class="back" href="/_sim/phones?lang={language}">‹ {words["all"]}</a>'
             f"<div><h1>{escape(title)}</h1><p class=lead>{addresses}</p></div>"
-            f'<a class="lang" href="?lang={other}">{words["other"]}</a></header><div class="stage">'
-            f"{self._lock_screen(words, self._messages(places, 'app'))}"
-            f"{self._thread(words, self._messages(places, 'sms'))}"
-            f"{self._mailbox(words, self._messages(places, 'mail'))}</div>"
+            f'<a class="lang" href="?lang={other}">{words["other"]}</a></header>'
+            f"{Phone(self.parties, language).draw(self._sections(places))}"
         )
-
-    def _messages(self, places: list[Place], channel: str) -> list[Arrival]:
-        """Return the newest messages of a channel, newest first."""
-        found = [message for place in places if place[0] == channel for message in self.outside.arrived(*place)]
-        return sorted(found, key=lambda message: message.at, reverse=True)[:SHOWN_MESSAGES]
-
-    def _lock_screen(self, words: dict[str, str], messages: list[Arrival]) -> str:
-        latest = messages[0].at if messages else time.time()
-        notes = "".join(_note(words, message) for message in messages) or f'<p class="blank">{words["empty_app"]}</p>'
-        return (
-            f'<section class="phone" aria-label="{words["notifications"]}"><div class="screen lock">'
-            f'<i class="island"></i>{_bar(latest)}<div class="clock">'
-            f"<b>{_clock(latest)}</b><span>{beijing_time(latest)[:10]}</span></div>"
-            f'<div class="scroll">{notes}</div></div></section>'
-        )
-
-    def _thread(self, words: dict[str, str], messages: list[Arrival]) -> str:
-        latest = messages[0].at if messages else time.time()
-        lines, sign = [], None
-        for message in reversed(messages):
-            if message.content.sign != sign:
-                sign = message.content.sign
-                lines.append(f'<p class="who"><b>{escape(sign)}</b><br>{beijing_time(message.at)[:16]}</p>')
-            lines.append(_bubble(words, message))
-        body = "".join(lines) or f'<p class="blank">{words["empty_sms"]}</p>'
-        return (
-            f'<section class="phone" aria-label="{words["messages"]}"><div class="screen thread"><i class="island"></i>'
-            f'{_bar(latest)}<div class="nav">{words["messages"]}</div><div class="scroll">{body}</div></div></section>'
-        )
-
-    def _mailbox(self, words: dict[str, str], messages: list[Arrival]) -> str:
-        letters = "".join(self._letter(words, message, index == 0) for index, message in enumerate(messages))
-        body = letters or f'<p class="blank">{words["empty_mail"]}</p>'
-        return f'<section class="box"><div class="nav">{words["mailbox"]}</div>{body}</section>'
-
-    def _letter(self, words: dict[str, str], message: Arrival, first: bool) -> str:
-        mail = read_mail(self.office.read(message.content))
-        off, why = _state(words, message)
-        html = f'<iframe sandbox="" title="HTML" srcdoc="{escape(mail.html)}"></iframe>' if mail.html else ""
-        text = f"<pre>{escape(mail.text)}</pre>" if mail.text else ""
-        if html and text:
-            text = f"<details><summary>{words['text']}</summary>{text}</details>"
-        headers = escape("\n".join(f"{name}: {value}" for name, value in mail.headers))
-        return (
-            f'<details class="letter{off}" id="m{message.pid}"{" open" if first else ""}><summary>'
-            f'<span class="subject">{escape(mail.subject) or words["no_subject"]}</span>'
-            f"<time>{beijing_time(message.at)[5:16]}</time>"
-            f'<span class="sender">{words["from"]} {escape(mail.sender)}</span></summary>'
-            f'<div class="sheet">{why}{html}{text}'
-            f"<details><summary>{words['headers']}</summary><pre>{headers}</pre></details></div></details>"
-        )
-
-
-def _clock(moment: float) -> str:
-    return beijing_time(moment)[11:16]
-
-
-def _bar(moment: float) -> str:
-    return f'<div class="bar"><span>{_clock(moment)}</span></div>'
-
-
-def _state(words: dict[str, str], message: Arrival) -> tuple[str, str]:
-    """Return the class that greys out what did not arrive, and the words that say why."""
-    reached = message.fate.reached(time.time()) and not message.recalled
-    key = reason(message.fate.word, reached, message.recalled)
-    kind = "why good" if reached else "why"
-    return ("" if reached else " off"), f'<span class="{kind}">{words[key]}</span>'
-
-
-def _note(words: dict[str, str], message: Arrival) -> str:
-    note, (off, why) = read_push(message.content), _state(words, message)
-    title = f"<strong>{escape(note.title)}</strong>" if note.title else ""
-    return (
-        f'<article class="note{off}"><div class="top"><i>U</i>{words["push"]}'
-        f"<time>{beijing_time(message.at)[5:16]}</time></div>"
-        f"{title}<p>{escape(note.text)}</p>{why}</article>"
-    )
-
-
-def _bubble(words: dict[str, str], message: Arrival) -> str:
-    off, why = _state(words, message)
-    text = escape(f"【{message.content.sign}】{message.content.text}")
-    return f'<div class="sms1{off}"><div class="bubble">{text}</div><small>{_clock(message.at)} {why}</small></div>'

@@ -1,17 +1,18 @@
 """Faults on demand: which call goes wrong, and how."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from simulator.chance import address_bucket, chance
+from simulator.traits import Traits
 
-PROVIDERS = ("aliyun", "jpush", "smtp")
 ACTIONS = frozenset(
     (
         "accept",
         "refuse",
+        "token_error",
         "429",
         "500",
         "hang",
@@ -25,7 +26,7 @@ ACTIONS = frozenset(
 )
 AFTER_ACCEPT = "_after_accept"
 ACCEPTING = frozenset(("accept", "reset_after"))
-STAGES = ("connect", "mail", "rcpt", "data", "dot")
+LAST_STAGE = "dot"
 
 
 class ScriptError(ValueError):
@@ -131,32 +132,37 @@ def parse_match(match: str) -> tuple[str, Any, Any]:
     raise ScriptError(f"cannot read match {match!r}")
 
 
-def parse_script(document: dict[str, Any]) -> Script:
+def parse_script(document: dict[str, Any], kinds: Mapping[str, type[Traits]]) -> Script:
     """Build a script from its JSON form; ScriptError says what is wrong with it."""
     unknown = set(document) - {"provider", "match", "do", "times", "operation", "at"}
     if unknown:
         raise ScriptError(f"unknown field {sorted(unknown)[0]}")
-    provider, times, at = document.get("provider"), document.get("times"), document.get("at", "dot")
-    if provider not in PROVIDERS:
-        raise ScriptError(f"unknown provider {provider!r}")
-    if at not in STAGES:
+    kind, times, at = kinds.get(document.get("provider", "")), document.get("times"), document.get("at", LAST_STAGE)
+    operation = document.get("operation", "send")
+    if kind is None:
+        raise ScriptError(f"unknown provider {document.get('provider')!r}")
+    if at not in (LAST_STAGE, *kind.stages):
         raise ScriptError(f"unknown stage {at!r}")
+    if operation not in kind.operations:
+        raise ScriptError(f"{kind.name} has no operation {operation!r}")
     if times is not None and (not isinstance(times, int) or times < 1):
         raise ScriptError("times must be a positive whole number or null")
     plan = parse_actions(document.get("do", ()))
-    return Script(provider, document.get("match", "all"), plan, document.get("operation", "send"), at, times)
+    if plan.action == "token_error" and not kind.token_error:
+        raise ScriptError(f"{kind.name} has no tokens")
+    return Script(kind.name, document.get("match", "all"), plan, operation, at, times)
 
 
 class ScriptBook:
     """The installed scripts, asked in their order; the first that applies wins."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, kinds: Mapping[str, type[Traits]]) -> None:
+        self.seed, self.kinds = seed, kinds
         self.scripts: list[Script] = []
 
     def install(self, documents: Sequence[dict[str, Any]]) -> None:
         """Replace all scripts; nothing changes if one of them is wrong."""
-        self.scripts = [parse_script(document) for document in documents]
+        self.scripts = [parse_script(document, self.kinds) for document in documents]
 
     def choose(self, provider: str, operation: str, addresses: Sequence[str], at: str = "dot") -> Plan | None:
         """Return the plan of the first script that applies to this call, or None."""

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from simulator import aliyun_signature as signature
+from simulator.providers.aliyun import signature
 from tests.simulator.clients import JPUSH_KEY, JPUSH_SECRET
 
 KEY, SECRET = "LTAI5tTestKey0000001", "TestSecret0000000000000000000001"

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 
 from simulator.exchange import LINGER_NOT, LONGEST_HANG
 from simulator.outside import Outside
-from simulator.postoffice import Envelope, PostOffice
-from simulator.scripts import Plan
-from simulator.smtp_grammar import (
+from simulator.providers.smtp.grammar import (
     MAIL_PARAMETERS,
     RCPT_PARAMETERS,
     GrammarError,
@@ -19,6 +17,8 @@ from simulator.smtp_grammar import (
     read_path,
     read_plain,
 )
+from simulator.providers.smtp.postoffice import Envelope, PostOffice
+from simulator.scripts import Plan
 
 NAME = "mx.ums.example"
 LINE_LIMIT = 4096
@@ -174,7 +174,7 @@ class Session:
             password = read_base64(await self._ask("UGFzc3dvcmQ6"))
         else:
             raise GrammarError("504 5.5.4 Unrecognized authentication type")
-        if not user or self.outside.world.smtp.get(user) != password:
+        if not user or self.office.users.get(user) != password:
             raise GrammarError("535 5.7.8 Error: authentication failed")
         self._user = user
         self._say("235 2.7.0 Authentication successful")
@@ -223,7 +223,7 @@ class Session:
         if len(self._mail.recipients) >= rule["recipients_per_message"]:
             raise GrammarError("452 4.5.3 Error: too many recipients")
         await self._fault("rcpt", [address])
-        if self.outside.world.mail_fate(address, "", 0.0).word == "refused":
+        if self.office.fate(address).word == "refused":
             raise GrammarError("550 5.1.1 no such mailbox here")
         if self.office.greylists(self._mail.sender, address, time.time()):
             raise GrammarError("451 4.7.1 greylisted, try again later")

@@ -9,26 +9,39 @@ import json
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from simulator import aliyun_signature as signature
-from simulator.aliyun_rules import Frequency, Refusal, Text, compose, normal_number, read_parameters
-from simulator.ledger import Entry
+from simulator.clock import BEIJING, beijing_time
 from simulator.outside import Answer, Arrival, Call, Outside, Submission
-from simulator.world import AliyunAccount
+from simulator.posting import Parcel, Poster
+from simulator.provider import Message, Provider, Shown
+from simulator.providers.aliyun import signature
+from simulator.providers.aliyun.reports import REPORTS_PER_POST, final_receipt, report_parcel, sms_report
+from simulator.providers.aliyun.rules import (
+    AliyunAccount,
+    Frequency,
+    Refusal,
+    Text,
+    compose,
+    normal_number,
+    read_parameters,
+)
 
 VERSION = "2017-05-25"
 CLOCK_TOLERANCE = 15 * 60
-BEIJING = timezone(timedelta(hours=8))
 HOST_ID = "dysmsapi.aliyuncs.com"
-FAILED_RECEIPTS = {"empty": ("MK:0001", "空号"), "blacklisted": ("MK:0009", "运营商黑名单")}
-
-
-def beijing_time(moment: float) -> str:
-    """Return the local time as receipts write it, without a zone."""
-    return datetime.fromtimestamp(moment, UTC).astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S")
+ACCESS_KEY = "LTAI5tTestKey0000001"
+ACCESS_SECRET = "TestSecret0000000000000000000001"
+APPROVALS = ("signs", "templates", "account", "secret")
+APPROVED: dict[str, Any] = {
+    "signs": ("测试签名", "优选银行"),
+    "templates": {
+        "SMS_100000001": {"text": "您的验证码为${code}，请勿告知他人。", "type": "code"},
+        "SMS_100000002": "尊敬的${name}，您的账户余额为${balance}元。回T退订",
+    },
+}
 
 
 def answer_json(status: int, document: dict[str, Any]) -> Answer:
@@ -37,17 +50,73 @@ def answer_json(status: int, document: dict[str, Any]) -> Answer:
     return Answer(status, json.dumps(document, ensure_ascii=False).encode(), "" if code == "OK" else code)
 
 
-class Aliyun:
+class Aliyun(Provider):
     """The SMS provider."""
 
     name = "aliyun"
+    channels = {"sms": "sms"}
+    settings = {"frequency_limits": False}
+    habits = {"empty": 0.0, "blacklisted": 0.0}
+    believable = {"frequency_limits": True, "world": {"empty": 0.02, "blacklisted": 0.01}}
+    default_refusal = "isv.OUT_OF_SERVICE"
 
-    def __init__(self, outside: Outside, report: Callable[[Arrival], None]) -> None:
-        self.outside = outside
-        self._report = report
+    def __init__(self, outside: Outside, post: Poster) -> None:
+        super().__init__(outside, post)
+        self.accounts: dict[str, AliyunAccount] = {}
         self._nonces: set[tuple[str, str]] = set()
         self._nonce_order: deque[tuple[float, tuple[str, str]]] = deque()
         self._frequency = Frequency()
+        self._approve(APPROVED)
+
+    # --- control and pages
+
+    def control(self, document: dict[str, Any]) -> None:
+        """Take accounts, signatures and templates, and the switches."""
+        if approvals := {name: document.pop(name) for name in APPROVALS if name in document}:
+            self._approve(approvals)
+        super().control(document)
+
+    def _approve(self, document: dict[str, Any]) -> None:
+        key = document.get("account", ACCESS_KEY)
+        account = self.accounts.setdefault(key, AliyunAccount(ACCESS_SECRET))
+        account.secret = document.get("secret", account.secret)
+        account.approve(document)
+
+    def places(self, person: dict[str, Any]) -> list[tuple[str, str]]:
+        """A mainland number is written with 11 digits, others without the plus sign."""
+        phone = str(person.get("phone") or "").removeprefix("+86").removeprefix("+")
+        return [("sms", phone)] if phone else []
+
+    def show(self, arrival: Arrival, language: str) -> Shown:
+        """Show the text under its signature."""
+        text: Text = arrival.content
+        return Shown(sender=text.sign, text=f"【{text.sign}】{text.text}")
+
+    def receipt(self, arrival: Arrival) -> None:
+        """Plan the report of one accepted short message."""
+        if self.post.url(self.name, arrival.account):
+            self._tell(
+                arrival.account,
+                lambda moment: sms_report(arrival, moment),
+                arrival.fate.at,
+                (arrival.address, arrival.pid),
+            )
+
+    def made_up(self, report: dict[str, Any]) -> None:
+        """Tell any report at once."""
+        self._tell(ACCESS_KEY, lambda moment: report, 0.0, ())
+
+    def _tell(self, account: str, item: Callable[[float], Any], due: float, about: Sequence[str]) -> None:
+        url = self.post.url(self.name, account)
+
+        def make(reports: list[Any]) -> Parcel:
+            return report_parcel(url, reports)
+
+        self.post.gather(f"{self.name} {url}", item, due, REPORTS_PER_POST, make, about)
+
+    def wants(self, call: Call) -> bool:
+        """Everything is on the root; other providers on the root name their action in a header of their own."""
+        return call.path == "/" and "x-tc-action" not in call.headers
 
     # --- answers that are not acceptances
 
@@ -144,7 +213,7 @@ class Aliyun:
         return parameters["AccessKeyId"], parameters.get("Action", ""), parameters.get("Version", "")
 
     def _account(self, key: str) -> AliyunAccount:
-        account = self.outside.world.aliyun.get(key)
+        account = self.accounts.get(key)
         if account is None:
             raise Refusal("InvalidAccessKeyId.NotFound", "Specified access key is not found.", 404)
         return account
@@ -173,7 +242,7 @@ class Aliyun:
             raise Refusal("isv.MOBILE_COUNT_OVER_LIMIT", "手机号码数量超过限制")
         sign, code = _required(parameters, "SignName"), _required(parameters, "TemplateCode")
         values = read_parameters(_json(parameters["TemplateParam"])) if parameters.get("TemplateParam") else {}
-        account = self.outside.world.aliyun[key]
+        account = self.accounts[key]
         first = compose(account, normal_number(phones[0]), sign, code, values)
         texts = [first, *(first._replace(phone=normal_number(phone)) for phone in phones[1:])]
         return self._submission(key, texts, parameters, now)
@@ -188,7 +257,7 @@ class Aliyun:
             raise Refusal("isv.MOBILE_COUNT_OVER_LIMIT", "手机号码数量超过限制")
         if not len(phones) == len(signs) == len(values):
             raise Refusal("isv.INVALID_PARAMETERS", "号码、签名、变量的个数不一致")
-        account = self.outside.world.aliyun[key]
+        account = self.accounts[key]
         texts = [
             compose(account, normal_number(str(phone)), sign, code, read_parameters(value))
             for phone, sign, value in zip(phones, signs, values, strict=True)
@@ -199,24 +268,19 @@ class Aliyun:
         out_id = parameters.get("OutId", "")
         if len(out_id) >= 256:
             raise Refusal("isv.INVALID_PARAMETERS", "OutId超出长度限制")
-        if self.outside.settings["aliyun"]["frequency_limits"]:
+        if self.switches["frequency_limits"]:
             for text in texts:
                 self._frequency.check(text, now)
         addresses = [text.phone for text in texts]
         return Submission(self.name, "send", addresses, lambda returned: self._accept(key, texts, out_id, returned))
 
     def _accept(self, key: str, texts: Sequence[Text], out_id: str, returned: bool) -> Answer:
-        outside = self.outside
-        pid = f"{outside.new_pid()}^0"
-        entries = [Entry(text.phone, out_id, _body_hash(text)) for text in texts]
-        now = outside.record(self.name, key, out_id, pid, entries, returned)
-        for text in texts:
-            if outside.settings["aliyun"]["frequency_limits"]:
-                self._frequency.count(text, now)
-            fate = outside.world.sms_fate(text.phone, pid, now)
-            arrival = Arrival("sms", text.phone, now, key, pid, out_id, text, fate)
-            outside.remember(arrival)
-            self._report(arrival)
+        pid = f"{self.outside.new_pid()}^0"
+        messages = [Message(text.phone, out_id, text, f"【{text.sign}】{text.text}") for text in texts]
+        arrivals = self.take("sms", key, out_id, pid, messages, returned)
+        if self.switches["frequency_limits"]:
+            for arrival in arrivals:
+                self._frequency.count(arrival.content, arrival.at)
         return answer_json(200, {"Code": "OK", "Message": "OK", "BizId": pid, "RequestId": str(uuid.uuid4()).upper()})
 
     def _query(self, key: str, parameters: dict[str, str], now: float) -> Submission:
@@ -273,17 +337,6 @@ def _recent_day(day: str, now: float) -> bool:
     except ValueError:
         return False
     return now - 31 * 86400 < start <= now
-
-
-def _body_hash(text: Text) -> str:
-    return hashlib.sha256(f"【{text.sign}】{text.text}".encode()).hexdigest()
-
-
-def final_receipt(arrival: Arrival) -> tuple[bool, str, str]:
-    """Return (success, err_code, err_msg) of the receipt that ends this message."""
-    if arrival.fate.word in FAILED_RECEIPTS:
-        return (False, *FAILED_RECEIPTS[arrival.fate.word])
-    return True, "DELIVERED", "用户接收成功"
 
 
 def send_detail(arrival: Arrival, now: float) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """What Alibaba Cloud SMS checks before it takes a message: numbers, texts, frequency per number."""
 
 import re
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-
-from simulator.world import AliyunAccount
 
 MAINLAND = re.compile(r"(?:\+86|0086|86)?(1[3-9]\d{9})")
 INTERNATIONAL = re.compile(r"[2-9]\d{7,14}|1[2-9]\d{9}")
@@ -11,6 +10,22 @@ VARIABLE = re.compile(r"\$\{(\w+)\}")
 LINK = re.compile(r"https?://|www\.", re.IGNORECASE)
 TEXT_LIMIT = 500
 BEIJING_OFFSET = 8 * 3600
+
+
+@dataclass(slots=True)
+class AliyunAccount:
+    """One access key with the signatures and templates that were approved for it."""
+
+    secret: str
+    signs: set[str] = field(default_factory=set)
+    templates: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def approve(self, document: dict[str, Any]) -> None:
+        """Add signatures and templates: {"signs": [..], "templates": {code: text or {text, type, state}}}."""
+        self.signs.update(document.get("signs", ()))
+        for code, template in document.get("templates", {}).items():
+            entry = {"text": template} if isinstance(template, str) else template
+            self.templates[code] = {"type": "notice", "state": "approved", **entry}
 
 
 class Refusal(Exception):

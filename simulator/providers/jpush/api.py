@@ -5,7 +5,6 @@ Source of every rule: the project's contract sheet for this provider; see the RE
 
 import base64
 import binascii
-import hashlib
 import hmac
 import json
 import re
@@ -15,14 +14,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from simulator.chance import address_hash
-from simulator.jpush_schema import PushError, check_push, check_single
-from simulator.ledger import Entry
+from simulator.chance import address_hash, between
 from simulator.outside import Answer, Arrival, Call, Outside, Submission
+from simulator.posting import Poster
+from simulator.provider import Message, Provider, Shown
+from simulator.providers.jpush.reading import read_push
+from simulator.providers.jpush.schema import PushError, check_push, check_single
+from simulator.world import Fate
 
 CID_KEY = b"issued by the simulator"
 CID = re.compile(r"([0-9a-f]{24})-([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 MESSAGE_PATH = re.compile(r"/v3/push/(\d+)")
+APP_KEY = "a1b2c3d4e5f6a1b2c3d4e5f6"
+APP_SECRET = "0123456789abcdef01234567"
 MINUTE = 60
 REPORT_DAYS = 28
 
@@ -49,13 +53,19 @@ def _cid_seal(app_key: str, start: str) -> str:
     return hmac.new(CID_KEY, f"{app_key}-{start}".encode(), "sha256").hexdigest()[:12]
 
 
-class JPush:
+class JPush(Provider):
     """The app push provider."""
 
     name = "jpush"
+    channels = {"app": "app"}
+    settings = {"quota": {"push": 1_000_000, "report": 1_000_000}, "batch_size": 500, "cid_issued_only": True}
+    habits = {"unknown": 0.0, "offline": 0.0, "late": 0.0, "delay": [0.0, 0.2], "late_s": [20.0, 40.0]}
+    believable = {"world": {"offline": 0.25, "late": 0.03, "unknown": 0.01, "delay": [0.2, 3.0]}}
+    default_refusal = "1003"
 
-    def __init__(self, outside: Outside) -> None:
-        self.outside = outside
+    def __init__(self, outside: Outside, post: Poster) -> None:
+        super().__init__(outside, post)
+        self.apps = {APP_KEY: APP_SECRET}
         self._first_results: dict[str, tuple[float, str]] = {}
         self._targets: dict[str, tuple[float, set[str]]] = {}
         self._sent: dict[str, list[Arrival]] = {}
@@ -68,6 +78,33 @@ class JPush:
             if line["provider"] == self.name and line["ev"] == "accept":
                 self._first_results.setdefault(line["key"], (line["t"], line["pid"]))
                 self._targets.setdefault(line["pid"], (line["t"], set()))[1].add(line["addr_hash"])
+
+    # --- control, people and pages
+
+    def control(self, document: dict[str, Any]) -> None:
+        """Take apps with their secrets, and the switches."""
+        self.apps.update(document.pop("apps", {}))
+        super().control(document)
+
+    def places(self, person: dict[str, Any]) -> list[tuple[str, str]]:
+        """One place for each registration id."""
+        return [("app", str(rid)) for rid in person.get("jpush", ())]
+
+    def show(self, arrival: Arrival, language: str) -> Shown:
+        """Show title and text of the notification."""
+        note = read_push(arrival.content)
+        return Shown(title=note.title, text=note.text)
+
+    def fate(self, channel: str, address: str, pid: str, now: float) -> Fate:
+        """The device decides, so it is stable per registration id; late ones come after ``late_s``."""
+        fate, rates = super().fate(channel, address, pid, now), self.outside.world.rates(self.name)
+        if fate.word == "late":
+            return Fate("late", now + between(self.outside.world.seed, rates["late_s"], "push-late", address, pid))
+        return Fate(fate.word, now) if fate.word in ("unknown", "offline") else fate
+
+    def wants(self, call: Call) -> bool:
+        """The API lies under /v3/."""
+        return call.path.startswith("/v3/")
 
     # --- answers that are not acceptances
 
@@ -131,7 +168,7 @@ class JPush:
             raise PushError(1004, "Basic authentication failed", 401)
         if not re.fullmatch(r"[0-9a-f]{24}", app_key):
             raise PushError(1008, "app_key is illegal")
-        if not hmac.compare_digest(self.outside.world.jpush.get(app_key, "").encode(), secret.encode()) or not secret:
+        if not hmac.compare_digest(self.apps.get(app_key, "").encode(), secret.encode()) or not secret:
             raise PushError(1004, "Basic authentication failed", 401)
         return app_key
 
@@ -143,15 +180,15 @@ class JPush:
         window = self._windows.setdefault((app_key, kind), [minute, 0])
         if window[0] != minute:
             window[:] = [minute, 0]
-        if window[1] >= self.outside.settings["jpush"]["quota"][kind]:
+        if window[1] >= self.switches["quota"][kind]:
             return False
         window[1] += 1
         return True
 
-    def quota_headers(self, call: Call) -> dict[str, str]:
+    def headers(self, call: Call) -> dict[str, str]:
         """Return the three rate headers, under both names that are in use for the limit."""
         kind = _quota_kind(call.path)
-        limit = self.outside.settings["jpush"]["quota"][kind]
+        limit = self.switches["quota"][kind]
         app_key = _claimed_key(call.headers.get("authorization", ""))
         window = self._windows.get((app_key, kind), [0, 0])
         used = window[1] if window[0] == int(call.now) // MINUTE else 0
@@ -194,7 +231,7 @@ class JPush:
         entries = body.get("pushlist") if isinstance(body, dict) else None
         if not isinstance(entries, dict) or not entries:
             raise PushError(1002, "missing pushlist")
-        if len(entries) > self.outside.settings["jpush"]["batch_size"]:
+        if len(entries) > self.switches["batch_size"]:
             raise PushError(1003, "pushlist is too long")
         targets = [str(entry.get("target", "")) if isinstance(entry, dict) else "" for entry in entries.values()]
 
@@ -208,7 +245,7 @@ class JPush:
     def _single(self, app_key: str, cid: str, entry: Any, returned: bool) -> dict[str, Any]:
         """Accept or refuse one entry of a batch on its own."""
         try:
-            self._checked_cid(app_key, cid, self.outside.settings["jpush"]["cid_issued_only"])
+            self._checked_cid(app_key, cid, self.switches["cid_issued_only"])
             check_single(entry)
             if self._all_unknown([entry["target"]], 0.0):
                 raise PushError(1011, "cannot find user by this audience")
@@ -223,7 +260,7 @@ class JPush:
         return str(cid)
 
     def _all_unknown(self, targets: Sequence[str], now: float) -> bool:
-        return all(self.outside.world.push_fate(target, "", now).word == "unknown" for target in targets)
+        return all(self.fate("app", target, "", now).word == "unknown" for target in targets)
 
     def _remembered(self, cid: str, now: float) -> str | None:
         """Return the message id of the first success with this cid inside the window."""
@@ -236,21 +273,18 @@ class JPush:
         """Accept once per cid; a repeat writes ``dedup`` lines and gets the first message id again."""
         outside, content = self.outside, _content(body)
         text = json.dumps(content, ensure_ascii=False, sort_keys=True)
-        ref, body_hash = _delivery_ref(content) or cid, hashlib.sha256(text.encode()).hexdigest()
-        entries = [Entry(target, ref, body_hash) for target in targets]
+        ref = _delivery_ref(content) or cid
+        messages = [Message(target, ref, content, text) for target in targets]
         if (first := self._remembered(cid, time.time())) is not None:
+            entries = [message.entry() for message in messages]
             outside.record(self.name, app_key, cid, first, entries, returned, "dedup")
             return first
         pid = str(outside.new_pid())
-        now = outside.record(self.name, app_key, cid, pid, entries, returned)
+        arrivals = self.take("app", app_key, cid, pid, messages, returned)
         if cid:
-            self._first_results[cid] = (now, pid)
-        self._targets[pid] = (now, {address_hash(target) for target in targets})
-        for target in targets:
-            fate = outside.world.push_fate(target, pid, now)
-            arrival = Arrival("app", target, now, app_key, pid, ref, content, fate)
-            outside.remember(arrival)
-            self._sent.setdefault(pid, []).append(arrival)
+            self._first_results[cid] = (arrivals[0].at, pid)
+        self._targets[pid] = (arrivals[0].at, {address_hash(target) for target in targets})
+        self._sent[pid] = arrivals
         return pid
 
     def _withdraw(self, app_key: str, pid: str, call: Call) -> Answer:
@@ -281,7 +315,7 @@ class JPush:
 
     def _state(self, pid: str, rid: str, now: float) -> int:
         accepted_at, targets = self._targets.get(pid, (0.0, set()))
-        fate = self.outside.world.push_fate(rid, pid, accepted_at)
+        fate = self.fate("app", rid, pid, accepted_at)
         if fate.word == "unknown":
             return 2
         if address_hash(rid) not in targets:

@@ -1,0 +1,15 @@
+"""The providers that stand here. A new one is a package under ``simulator/providers/`` and one line here."""
+
+from simulator.provider import Port, Provider
+from simulator.providers.aliyun.api import Aliyun
+from simulator.providers.jpush.api import JPush
+from simulator.providers.smtp.port import Smtp
+
+# Asked in this order; the first that wants a call gets it.
+PROVIDERS: tuple[type[Provider], ...] = (
+    Aliyun,
+    JPush,
+)
+
+# Each listens on a port of its own: --port-<name>, and "<name>": {"host", "port"} in the ready file.
+PORTS: tuple[type[Port], ...] = (Smtp,)

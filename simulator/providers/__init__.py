@@ -1,0 +1,1 @@
+"""The providers that stand here, one package each; `simulator/catalogue.py` lists them."""

@@ -1,0 +1,1 @@
+"""JPush, app notifications."""
