@@ -399,11 +399,14 @@ class Adapter:
         """The token, or the outcome that stands for its refusal (neither Accepted nor StaleToken)."""
         raise TypeError(f"{self.kind} uses no token")
 
-    def build_check(self, account: Account) -> HttpRequest | None:
-        """A call that shows whether the credentials are good and sends nothing; None: there is none beside the token's."""
+    def build_check(self, account: Account) -> HttpRequest | SmtpServer | SessionLink | None:
+        """What shows whether the credentials are good and sends nothing: a call, or a log-in at a server.
+
+        None: there is nothing but the access token to be asked for.
+        """
         return None
 
-    def read_check(self, account: Account, answer: HttpAnswer) -> Outcome:
+    def read_check(self, account: Account, answer: Answer) -> Outcome:
         """Accepted("") for good credentials, else the outcome that says what is wrong."""
         raise TypeError(f"{self.kind} cannot be checked")
 

@@ -1,9 +1,9 @@
-"""One test message over an account, by hand, over the real transport."""
+"""An account tried by hand, over the real transport: its credentials asked for, or one test message sent."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +12,10 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from apps.channels import tokens
 from apps.channels.contract import (
     Account,
+    Adapter,
     Answer,
     Envelope,
     HttpAnswer,
@@ -23,11 +25,13 @@ from apps.channels.contract import (
     TransportFault,
 )
 from apps.channels.errors import AccountError
+from apps.channels.exchange import Exchanged, shown
 from apps.channels.models import ChannelAccount
-from apps.channels.outcomes import Accepted, Outcome, Unavailable, Unknown
+from apps.channels.outcomes import Accepted, Outcome, StaleToken, Unavailable, Unknown
 from apps.channels.registry import adapter
 from apps.channels.services import bucket_key, opened
 from apps.channels.transport.http import fetch
+from apps.channels.transport.log_in import log_in
 from apps.channels.transport.smtp import SmtpClient
 from apps.operators import audit
 from ums_site.ids import first_id_at, to_base36
@@ -37,12 +41,13 @@ TEST_CELL = 255 << 14  # ids of rows are made in other cells: a receipt for a te
 
 @dataclass(frozen=True, slots=True)
 class TestSend:
-    """What came of it: one of the six outcomes by name, the provider's code, a sentence, and the pieces billed."""
+    """What came of it: an outcome by name, the provider's code, a sentence, the pieces billed, and what went over the wire."""
 
     outcome: str
     code: str
     words: str
-    pieces: int
+    pieces: int = 0
+    exchanges: tuple[Exchanged, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -60,17 +65,62 @@ def test_send(*, actor: object, account: ChannelAccount, address: str, content: 
         raise AccountError(problems)
     if not _granted(account):
         raise AccountError({"": _("The account is at its limit at the moment: try again in a moment.")})
-    sender = opened(account)
     detail = {"code": account.code, "to": masked(address)}
     audit.record(actor=actor, verb="test_send", what=account, detail=detail)
-    outcome = _sent(sender, address, content)
-    code, words = getattr(outcome, "code", ""), getattr(outcome, "words", "")
-    if isinstance(outcome, Accepted):
-        words = _("The provider has taken the message.")
-    result = TestSend(type(outcome).__name__, code, words, kind.pieces(content))
+    wire = _Wire([address])
+    outcome = _sent(account, wire, address, content)
+    words = _("The provider has taken the message.") if isinstance(outcome, Accepted) else ""
+    result = _told(outcome, words, kind.pieces(content), wire)
     answer = detail | {"outcome": result.outcome, "answer": result.code}
     audit.record(actor=actor, verb="test_send_answered", what=account, detail=answer)
     return result
+
+
+def check_account(*, actor: object, account: ChannelAccount) -> TestSend:
+    """Asks the provider whether it takes the account's credentials; nothing is sent to anybody.
+
+    A kind with access tokens fetches a new one, which all processes use from then on. Kinds that offer no such question
+    say so. Must not be called inside a transaction.
+    """
+    kind, wire = adapter(account.kind), _Wire([])
+    outcome = _checked(account, wire)
+    words = _("The provider takes these credentials.")
+    if outcome is None:
+        result = TestSend("", "", _("This kind of channel can be tried by a test message only."))
+    else:
+        result = _told(outcome, words if isinstance(outcome, Accepted) else "", 0, wire)
+    detail = {"code": account.code, "kind": kind.kind, "outcome": result.outcome, "answer": result.code}
+    audit.record(actor=actor, verb="check_account", what=account, detail=detail)
+    return result
+
+
+def can_be_checked(account: ChannelAccount) -> bool:
+    """Whether `check_account` has something to ask."""
+    kind = adapter(account.kind)
+    return kind.uses_token or type(kind).build_check is not Adapter.build_check
+
+
+def _told(outcome: Outcome, words: str, pieces: int, wire: _Wire) -> TestSend:
+    code, said = getattr(outcome, "code", ""), getattr(outcome, "words", "")
+    return TestSend(type(outcome).__name__, code, words or said, pieces, tuple(wire.exchanges))
+
+
+def _checked(row: ChannelAccount, wire: _Wire) -> Outcome | None:
+    kind, account = adapter(row.kind), opened(row)
+    wire.hide(account)
+    if kind.uses_token:
+        try:
+            tokens.renewed(row)
+        except tokens.TokenRefused as refused:
+            return refused.outcome
+        return Accepted("")
+    asked = kind.build_check(account)
+    if asked is None:
+        return None
+    answer = wire.call(asked) if isinstance(asked, HttpRequest) else log_in(asked, settings.UMS_TIMERS.t_http)
+    if isinstance(answer, TransportFault):
+        return Unavailable(answer.code, answer.words)
+    return kind.read_check(account, answer)
 
 
 def masked(address: str) -> str:
@@ -87,30 +137,44 @@ def _granted(account: ChannelAccount) -> bool:
         return cursor.fetchone()[0] == 1
 
 
-def _sent(account: Account, address: str, content: Mapping[str, Any]) -> Outcome:
-    kind = adapter(account.kind)
-    key = _key(account)
+def _sent(row: ChannelAccount, wire: _Wire, address: str, content: Mapping[str, Any]) -> Outcome:
+    try:
+        account, version = tokens.signed_in(row)
+    except tokens.TokenRefused as refused:
+        return refused.outcome
+    wire.hide(account)
+    key = _key(account, wire)
     if not isinstance(key, str):
         return key
     reference = to_base36(first_id_at(datetime.now(UTC)) | TEST_CELL | secrets.randbelow(1 << 14))
     envelope = Envelope(key=key, reference=reference, address=address, content=content)
+    outcome = _asked(account, wire, envelope)
+    if isinstance(outcome, StaleToken) and tokens.refused(row, version):
+        account, version = tokens.signed_in(row)
+        wire.hide(account)
+        outcome = _asked(account, wire, envelope)
+    return outcome
+
+
+def _asked(account: Account, wire: _Wire, envelope: Envelope) -> Outcome:
+    kind = adapter(account.kind)
     try:
         request = kind.build(account, [envelope], datetime.now(UTC))
     except ValueError as refused:
         raise AccountError({"address": str(refused)}) from refused
-    answer = _call(request)
+    answer = wire.call(request)
     if isinstance(answer, TransportFault):
         return (Unknown if answer.sent else Unavailable)(answer.code, answer.words)
     outcome = kind.read(account, [envelope], answer)
     return outcome[0] if not isinstance(outcome, Outcome) else outcome
 
 
-def _key(account: Account) -> str | Outcome:
+def _key(account: Account, wire: _Wire) -> str | Outcome:
     """A key of ours, or one reserved at the provider; the outcome that refused it."""
     kind = adapter(account.kind)
     if not kind.capabilities.reserves_keys:
         return f"test{secrets.token_hex(12)}"
-    answer = _call(kind.build_reserve(account, 1))
+    answer = wire.call(kind.build_reserve(account, 1))
     if isinstance(answer, TransportFault):
         return Unavailable(answer.code, answer.words)  # no message was in it
     if not isinstance(answer, HttpAnswer):
@@ -119,16 +183,27 @@ def _key(account: Account) -> str | Outcome:
     return keys if isinstance(keys, Outcome) else keys[0]
 
 
-def _call(request: Request) -> Answer | TransportFault:
-    limit = settings.UMS_TIMERS.t_http
-    return _submit(request, limit) if isinstance(request, MailRequest) else _fetch(request, limit)
+class _Wire:
+    """Makes the calls of one test and keeps what went over the wire, covered."""
+
+    def __init__(self, hidden: Sequence[str]) -> None:
+        self.hidden = list(hidden)
+        self.exchanges: list[Exchanged] = []
+
+    def hide(self, account: Account) -> None:
+        """Covers the account's secrets and its token from now on."""
+        names = {one.name for one in adapter(account.kind).config_fields if one.secret}
+        self.hidden += [str(value) for name, value in account.config.items() if name in names] + [account.token]
+
+    def call(self, request: Request) -> Answer | TransportFault:
+        limit = settings.UMS_TIMERS.t_http
+        answer = fetch(request, timeout_s=limit) if isinstance(request, HttpRequest) else _submitted(request, limit)
+        self.exchanges.append(shown(request, answer, self.hidden))
+        return answer
 
 
-def _fetch(request: HttpRequest, limit_s: float) -> HttpAnswer | TransportFault:
-    return fetch(request, timeout_s=limit_s)
-
-
-def _submit(request: MailRequest, limit_s: float) -> Answer | TransportFault:
+def _submitted(request: Request, limit_s: float) -> Answer | TransportFault:
+    assert isinstance(request, MailRequest)
     client = SmtpClient(timeout_s=limit_s)
     try:
         client.start(None, request)

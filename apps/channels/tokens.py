@@ -61,6 +61,12 @@ def signed_in(account: ChannelAccount) -> tuple[Account, int]:
     return replace(plain, token=found.value), found.version
 
 
+def renewed(account: ChannelAccount) -> HeldToken:
+    """A token fetched now, whatever stood before; all processes use it from then on. Raises TokenRefused or TokenBusy."""
+    SharedToken.objects.filter(account=account, name=ACCESS).update(expires_at=None)
+    return held(account, ACCESS, lambda: _access_token(opened(account)))
+
+
 def _access_token(account: Account) -> tuple[str, timedelta]:
     kind = adapter(account.kind)
     asked = kind.build_token(account, datetime.now(UTC))
