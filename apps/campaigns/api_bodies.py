@@ -14,6 +14,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.campaigns.accepting import MOST_AT_ONCE, NewMessage
 from apps.campaigns.policy import problems as policy_problems
@@ -26,7 +27,12 @@ LONGEST_REFERENCE = 128
 MOST_PROBLEMS = 20
 COMMON = frozenset({"template", "policy", "steps", "class", "expires_at"})
 ITEM = frozenset({"to", "variables", "client_ref"})
-TARGET = frozenset({"user_id", "address_kind", "address"})
+# Lazy: a sentence is looked up in the caller's language where it is needed, not for every good item.
+CODE_OF_TEMPLATE = gettext_lazy("Give the code of a published template.")
+CODE_OF_POLICY = gettext_lazy("Give the code of a policy.")
+LONG_REFERENCE = gettext_lazy("Give a text of at most %(most)s characters.")
+LONG_USER_ID = gettext_lazy("Give the person's user id, a text of at most %(most)s characters.")
+LONG_ADDRESS = gettext_lazy("Give the address, a text of at most %(most)s characters.")
 
 
 class BadBody(ValueError):
@@ -110,7 +116,7 @@ def _same_references(references: list[str], found: dict[str, str]) -> None:
 
 
 def _asked(held: Mapping[str, Any], items: list[NewMessage], references: list[str], found: dict[str, str]) -> Asked:
-    template = _text(held, "template", 50, _("Give the code of a published template."), found)
+    template = _text(held, "template", 50, CODE_OF_TEMPLATE, found)
     policy = _policy(held, found)
     message_class = held.get("class")
     if not isinstance(message_class, str) or message_class not in list(MessageClass):
@@ -127,7 +133,7 @@ def _policy(held: Mapping[str, Any], found: dict[str, str]) -> str | dict[str, A
         found["policy"] = _("Give either `policy`, the code of a policy, or `steps`.")
         return ""
     if steps is None:
-        return _text(held, "policy", 50, _("Give the code of a policy."), found)
+        return _text(held, "policy", 50, CODE_OF_POLICY, found)
     plan = {"steps": steps}
     found.update(policy_problems(plan))
     return plan
@@ -157,16 +163,14 @@ def _item(held: Mapping[str, Any], place: str, found: dict[str, str]) -> tuple[N
             found[f"{place}variables.{name[:60]}"] = _("Give a text, a number, true or false.")
     reference = held.get("client_ref")
     if reference is not None:
-        hint = _("Give a text of at most %(most)s characters.") % {"most": LONGEST_REFERENCE}
-        reference = _text(held, "client_ref", LONGEST_REFERENCE, hint, found, place)
+        reference = _text(held, "client_ref", LONGEST_REFERENCE, LONG_REFERENCE, found, place)
     user_id, kind, address = _target(held.get("to"), place, found)
     return NewMessage(user_id, kind, address, variables), reference or ""
 
 
 def _target(to: object, place: str, found: dict[str, str]) -> tuple[str, str, str]:
     if isinstance(to, dict) and len(to) == 1 and "user_id" in to:
-        hint = _("Give the person's user id, a text of at most %(most)s characters.") % {"most": LONGEST_USER_ID}
-        return _text(to, "user_id", LONGEST_USER_ID, hint, found, f"{place}to."), "", ""
+        return _text(to, "user_id", LONGEST_USER_ID, LONG_USER_ID, found, f"{place}to."), "", ""
     if not isinstance(to, dict) or to.keys() != {"address_kind", "address"}:
         found[f"{place}to"] = _("Name a person by `user_id`, or an address by `address_kind` and `address`.")
         return "", "", ""
@@ -174,16 +178,15 @@ def _target(to: object, place: str, found: dict[str, str]) -> tuple[str, str, st
         words = _("Use one of: %(known)s.")
         found[f"{place}to.address_kind"] = words % {"known": ", ".join(address_kinds())}
         return "", "", ""
-    hint = _("Give the address, a text of at most %(most)s characters.") % {"most": LONGEST_ADDRESS}
-    return "", to["address_kind"], _text(to, "address", LONGEST_ADDRESS, hint, found, f"{place}to.")
+    return "", to["address_kind"], _text(to, "address", LONGEST_ADDRESS, LONG_ADDRESS, found, f"{place}to.")
 
 
-def _text(held: Mapping[str, Any], name: str, most: int, hint: str, found: dict[str, str], place: str = "") -> str:
+def _text(held: Mapping[str, Any], name: str, most: int, hint: object, found: dict[str, str], place: str = "") -> str:
     """A text of 1 to `most` characters without NUL, which the database cannot hold; else the hint is noted."""
     value = held.get(name)
     if isinstance(value, str) and 0 < len(value) <= most and "\0" not in value:
         return value
-    found[f"{place}{name}"] = hint
+    found[f"{place}{name}"] = str(hint) % {"most": most}
     return ""
 
 

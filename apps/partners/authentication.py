@@ -6,8 +6,10 @@ import hashlib
 import hmac
 import secrets
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication
@@ -70,18 +72,49 @@ FROM partners_apikey k JOIN partners_businessline l ON l.id = k.business_line_id
 
 
 def find_key(text: str, now: datetime) -> ApiKey | None:
-    """The live key with this text; notes its use once a minute. In SQL, since every call of the API begins with it."""
+    """The live key with this text; notes its use once a minute. In SQL, since every call of the API begins with it.
+
+    It is read every time, so that a key revoked or a line closed stops at once; only the objects made of an unchanged
+    row are kept. Do not change what is returned.
+    """
     prefix = text[4:12] if text.startswith("ums_") else ""
-    with connection.cursor() as cursor:
-        cursor.execute(FIND, [prefix.replace("\0", "")])
-        row = cursor.fetchone()
+    row = _first_read(FIND, [prefix.replace("\0", "")])
     if row is None or not hmac.compare_digest(row[2], _digest(text)):
         return None
-    line = BusinessLine(*row[7:])
-    key = ApiKey(row[0], line.pk, row[1], prefix, *row[2:7])
-    key.business_line = line
-    if key.revoked_at or (key.expires_at and key.expires_at <= now) or not line.active:
+    key = _key(prefix, row)
+    if key.revoked_at or (key.expires_at and key.expires_at <= now) or not key.business_line.active:
         return None
     if key.last_used_at is None or now - key.last_used_at > USED_EVERY:
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
     return key
+
+
+@lru_cache(maxsize=1024)
+def _key(prefix: str, row: tuple[Any, ...]) -> ApiKey:
+    line = BusinessLine(*row[7:])
+    key = ApiKey(row[0], line.pk, row[1], prefix, *row[2:7])
+    key.business_line = line
+    return key
+
+
+def _first_read(sql: str, values: list[Any]) -> tuple[Any, ...] | None:
+    """The first row of the first statement of a request, which is itself the question whether the connection lives.
+
+    Django asks with a statement of its own before the first one (CONN_HEALTH_CHECKS); here that question is saved. A
+    connection lost since the last request is replaced and the read, which changed nothing, is done again, once.
+    """
+    if connection.connection is None or connection.in_atomic_block:
+        return _row(sql, values)
+    connection.health_check_done = True
+    try:
+        return _row(sql, values)
+    except (OperationalError, InterfaceError):
+        connection.close()
+        return _row(sql, values)
+
+
+def _row(sql: str, values: list[Any]) -> tuple[Any, ...] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        found: tuple[Any, ...] | None = cursor.fetchone()
+    return found
