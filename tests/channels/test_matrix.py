@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from django.core.management import call_command
 
 from apps.channels.matrix import as_text, matrix
@@ -20,7 +21,7 @@ ASKED = {
 }
 
 
-def test_every_kind_has_its_row(capsys) -> None:
+def test_every_kind_has_its_row(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("channels", "--json")
     rows = json.loads(capsys.readouterr().out)
     assert [row["kind"] for row in rows] == list(KINDS) and all(set(row) >= ASKED for row in rows)
@@ -30,7 +31,7 @@ def test_every_kind_has_its_row(capsys) -> None:
         assert row["receipts"] == can.receipts and row["idempotency"].startswith(can.idempotency)
 
 
-def test_the_table_for_a_terminal_has_a_line_for_each(capsys) -> None:
+def test_the_table_for_a_terminal_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("channels")
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(KINDS) + 1 and as_text(matrix()).splitlines() == lines
