@@ -235,7 +235,9 @@ class PartAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SessionAnswer:
-    """stage "submit": every part was answered, in order. stage "bind": no session came up, the one part says why."""
+    """What came back. stage "submit": answers to the parts in order, or to the first alone where it was refused: the
+    others were never sent then. stage "bind": no session came up, and the one answer says why.
+    """
 
     stage: Literal["bind", "submit"]
     parts: tuple[PartAnswer, ...]
