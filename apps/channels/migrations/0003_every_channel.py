@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('ums_channels', '0002_take_tokens'),
+        ("ums_channels", "0002_take_tokens"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='sharedtoken',
-            name='refused_at',
+            model_name="sharedtoken",
+            name="refused_at",
             field=models.DateTimeField(null=True),
         ),
     ]
