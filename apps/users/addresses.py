@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-IMPORT_KINDS = ("phone", "email", "jpush", "wechat_oa", "wechat_mini", "alipay", "dingtalk", "wecom", "feishu")
+IMPORT_KINDS = ("phone", "email", "jpush", "wechat_oa", "wechat_mini", "wechat_unionid", "alipay", "dingtalk", "wecom", "feishu")
 LONGEST = 1000
 
 _BARE_MOBILE = re.compile(r"1[3-9][0-9]{9}").fullmatch
@@ -139,6 +139,7 @@ _RULES: dict[str, Callable[[str], str]] = {
     "jpush": _shape(r"[A-Za-z0-9_-]{10,64}", _("a registration id has 10 to 64 letters and digits")),
     "wechat_oa": _OPENID,
     "wechat_mini": _OPENID,
+    "wechat_unionid": _OPENID,
     "alipay": _shape(
         r"2088[0-9]{12}|(?!2088)[A-Za-z0-9_-]{16,64}", _("it is neither 2088 and 12 digits nor an open id")
     ),
