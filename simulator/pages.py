@@ -125,12 +125,11 @@ class PhonePages:
         for channel, number in self.outside.accepted.items():
             accepted[self._looks[channel]] += number
         tiles = [
-            f'<div class="total {look}"><b>{number:,}</b><span><i></i>{LOOKS[language][look]} · '
-            f"{WORDS[language]['accepted']}</span></div>"
+            f'<div class="total {look}"><b>{number:,}</b><span><i></i>{LOOKS[language][look]}</span></div>'
             for look, number in accepted.items()
             if number or look in USUAL_LOOKS
         ]
-        return f'<div class="totals">{"".join(tiles)}</div>'
+        return f'<h2>{WORDS[language]["accepted"]}</h2><div class="totals">{"".join(tiles)}</div>'
 
     def _sections(self, places: list[Place]) -> dict[str, list[Arrival]]:
         """Return the newest messages for each look in which the person can be reached, newest first."""
@@ -149,6 +148,7 @@ class PhonePages:
         counts = "".join(
             f'<span class="count {look}" title="{LOOKS[language][look]}"><i></i>{len(messages)}</span>'
             for look, messages in self._sections(places).items()
+            if messages
         )
         hue = int(address_hash(name)[:4], 16) % 360
         below = name if name in self.outside.people else WORDS[language]["unknown"]
@@ -163,7 +163,7 @@ class PhonePages:
     def _person(self, language: str, name: str, places: list[Place]) -> str:
         words, title = WORDS[language], self._title_of(name, places)
         other = "zh" if language == "en" else "en"
-        addresses = " · ".join(escape(address) for _, address in places)
+        addresses = " · ".join(dict.fromkeys(escape(address) for _, address in places))
         return (
             f'<header><a class="back" href="/_sim/phones?lang={language}">‹ {words["all"]}</a>'
             f"<div><h1>{escape(title)}</h1><p class=lead>{addresses}</p></div>"
