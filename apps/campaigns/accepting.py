@@ -42,7 +42,7 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, %s, %s, %s)
 """
 INSERT_MESSAGES = """
 INSERT INTO campaigns_message (id, campaign_id, recipient_id, binding_id, state, reason, step, finished_at)
-SELECT id, %s, recipient_id, binding_id, CASE reason WHEN '' THEN 'PLANNED' ELSE 'INVALID' END, reason, 0,
+SELECT id, %s::bigint, recipient_id, binding_id, CASE reason WHEN '' THEN 'PLANNED' ELSE 'INVALID' END, reason, 0,
        CASE reason WHEN '' THEN NULL ELSE now() END
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]) AS v(id, recipient_id, binding_id, reason)
 """

@@ -17,6 +17,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from apps.partners.models import ApiKey, BusinessLine
+from ums_site import prepared
 
 USED_EVERY = timedelta(minutes=1)
 
@@ -115,6 +116,6 @@ def _first_read(sql: str, values: list[Any]) -> tuple[Any, ...] | None:
 
 def _row(sql: str, values: list[Any]) -> tuple[Any, ...] | None:
     with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+        prepared.run(cursor, sql, values)
         found: tuple[Any, ...] | None = cursor.fetchone()
     return found

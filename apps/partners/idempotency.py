@@ -17,6 +17,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 
 from apps.partners.models import BusinessLine, IdempotencyKey
+from ums_site import prepared
 
 HEADER = "Idempotency-Key"
 LONGEST_KEY = 128
@@ -94,7 +95,7 @@ def _once(business_line: BusinessLine, key: str, hashed: str, work: Work, ahead:
     columns, values = ahead
     look = LOOK.format(ahead=f", {columns}" if columns else "")
     with connection.cursor() as cursor:
-        cursor.execute(look, [_lock_number(business_line, key), *values, business_line.pk, key])
+        prepared.run(cursor, look, [_lock_number(business_line, key), *values, business_line.pk, key])
         mine, stored_hash, status, stored, *read = cursor.fetchone()
         if stored_hash is not None:
             return _replay(hashed, stored_hash, status, json.loads(stored))
@@ -108,7 +109,7 @@ def _once(business_line: BusinessLine, key: str, hashed: str, work: Work, ahead:
 def _store(cursor: Any, answer: Answer, row: list[Any]) -> None:
     parts = ", ".join(f"w{number} AS ({sql})" for number, (sql, _values) in enumerate(answer.writes))
     values = [value for _sql, held in answer.writes for value in held]
-    cursor.execute(f"WITH {parts} {STORE}" if parts else STORE, [*values, *row])
+    prepared.run(cursor, f"WITH {parts} {STORE}" if parts else STORE, [*values, *row])
 
 
 def _stored(business_line: BusinessLine, key: str, hashed: str) -> Given | None:

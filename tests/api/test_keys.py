@@ -112,4 +112,4 @@ def test_a_call_asks_the_key_then_reads_then_writes(kept: Caller) -> None:
     with CaptureQueriesContext(connection) as queries:
         assert kept.post(single(to={"user_id": "nobody"})).status_code == 202
     said = [query["sql"].split()[0] for query in queries]
-    assert said == ["SELECT", "BEGIN", "SELECT", "WITH", "COMMIT"]
+    assert said == ["EXECUTE", "BEGIN", "EXECUTE", "EXECUTE", "COMMIT"]
