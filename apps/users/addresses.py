@@ -12,7 +12,20 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-IMPORT_KINDS = ("phone", "email", "jpush", "wechat_oa", "wechat_mini", "wechat_unionid", "alipay", "dingtalk", "wecom", "feishu")
+IMPORT_KINDS = (
+    "phone",
+    "email",
+    "jpush",
+    "wechat_oa",
+    "wechat_mini",
+    "wechat_unionid",
+    "alipay",
+    "dingtalk",
+    "wecom",
+    "wecom_group",
+    "feishu",
+    "feishu_group",
+)
 LONGEST = 1000
 
 _BARE_MOBILE = re.compile(r"1[3-9][0-9]{9}").fullmatch
@@ -49,7 +62,8 @@ def normalise(kind: str, raw: str) -> str:
     """The one spelling of an address of this kind.
 
     A mainland mobile number is kept as 11 digits, any other number in E.164 with its plus sign; the domain of an e-mail
-    address in lower case; a WeCom userid in lower case. Kinds without a rule of their own take any visible text.
+    address in lower case; a WeCom userid in lower case; of a group robot's webhook only its key, with the robot's signing
+    secret behind a bar where it has one. Kinds without a rule of their own take any visible text.
     Raises BadAddress.
     """
     if kind == "phone" and _BARE_MOBILE(raw):
@@ -124,6 +138,18 @@ def _shape(pattern: str, words: str, fold: Callable[[str], str] = str) -> Callab
     return rule
 
 
+def _robot(before_key: str, secret: str = "") -> Callable[[str], str]:
+    matches = re.compile(rf"(?:https?://[^\s|]+{before_key})?([A-Za-z0-9-]{{8,64}}{secret})").fullmatch
+
+    def rule(text: str) -> str:
+        found = matches(text)
+        if not found:
+            raise BadAddress("wrong_shape", _("it is neither the address of a group robot's webhook nor its key"))
+        return found[1]
+
+    return rule
+
+
 def _visible(text: str) -> str:
     if len(text) > LONGEST:
         raise BadAddress("too_long", _("it is longer than %(limit)s characters"), limit=LONGEST)
@@ -144,8 +170,12 @@ _RULES: dict[str, Callable[[str], str]] = {
         r"2088[0-9]{12}|(?!2088)[A-Za-z0-9_-]{16,64}", _("it is neither 2088 and 12 digits nor an open id")
     ),
     "dingtalk": _shape(r"\S{1,64}", _("a userid has 1 to 64 characters without blanks")),
-    "wecom": _shape(r"[A-Za-z0-9_.@-]{1,64}", _("a userid has 1 to 64 letters, digits or _ - . @"), str.lower),
+    "wecom": _shape(  # "@all" would be everybody
+        r"(?!@[Aa][Ll][Ll]$)[A-Za-z0-9_.@-]{1,64}", _("a userid has 1 to 64 letters, digits or _ - . @"), str.lower
+    ),
+    "wecom_group": _robot(r"[?&]key="),
     "feishu": _shape(r"[A-Za-z0-9_.@-]{1,64}", _("an id has 1 to 64 letters, digits or _ - . @")),
+    "feishu_group": _robot("/hook/", r"(?:\|[^\s|]{1,128})?"),
 }
 
 
@@ -154,6 +184,8 @@ def mask(kind: str, text: str) -> str:
     if kind == "email":
         local, at, domain = text.rpartition("@")
         return f"{local[:1]}***@{domain}" if at else "****"
+    if kind.endswith("_group"):
+        return f"{text[:4]}****"  # whoever knows the rest can write to the group
     if len(text) < 7:
         return text[:1] + "****"
     if kind == "phone":

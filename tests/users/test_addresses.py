@@ -29,6 +29,11 @@ def test_every_writing_of_a_mainland_number_is_one(number: str, prefix: str, das
         ("alipay", "2088100794067259", "2088100794067259"),
         ("feishu", "ou_73ee7f", "ou_73ee7f"),
         ("webhook", "https://a.example/hook?x=1", "https://a.example/hook?x=1"),
+        ("wecom_group", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-7xxx", "693a91f6-7xxx"),
+        ("wecom_group", "693a91f6-7xxx", "693a91f6-7xxx"),
+        ("feishu_group", "https://open.feishu.cn/open-apis/bot/v2/hook/0b1c2d3e-4f", "0b1c2d3e-4f"),
+        ("feishu_group", "https://open.feishu.cn/open-apis/bot/v2/hook/0b1c2d3e-4f|s3cr3t", "0b1c2d3e-4f|s3cr3t"),
+        ("feishu_group", "0b1c2d3e-4f|s3cr3t", "0b1c2d3e-4f|s3cr3t"),
     ],
 )
 def test_accepted(kind: str, raw: str, kept: str) -> None:
@@ -57,6 +62,11 @@ def test_accepted(kind: str, raw: str, kept: str) -> None:
         ("wechat_oa", "o1", "wrong_shape"),
         ("alipay", "20881007940672", "wrong_shape"),
         ("dingtalk", "two words", "wrong_shape"),
+        ("wecom", "@all", "wrong_shape"),
+        ("wecom", "@ALL", "wrong_shape"),
+        ("wecom_group", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send", "wrong_shape"),
+        ("wecom_group", "693a91f6-7xxx|secret", "wrong_shape"),
+        ("feishu_group", "0b1c2d3e-4f|", "wrong_shape"),
         ("anything", "x" * 1001, "too_long"),
     ],
 )
@@ -91,3 +101,8 @@ def test_whatever_passes_is_stable_and_free_of_control_characters(kind: str, raw
 )
 def test_masks(kind: str, text: str, shown: str) -> None:
     assert mask(kind, text) == shown
+
+
+def test_a_robots_address_shows_nothing_to_write_with() -> None:
+    shown = mask("feishu_group", "0b1c2d3e-4f5a|umsFeishuRobotSecret01")
+    assert shown == "0b1c****" and mask("wecom_group", "693a91f6-7xxx") == "693a****"
