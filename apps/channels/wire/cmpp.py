@@ -52,6 +52,8 @@ def split(buffer: bytearray) -> list[Packet]:
     while len(buffer) - start >= HEADER.size:
         length, command, sequence = HEADER.unpack_from(buffer, start)
         if not HEADER.size <= length <= LARGEST_PACKET:
+            if found:
+                break  # what is good before it counts; the next call says it
             raise BadPacket("a length that no packet has")
         if len(buffer) - start < length:
             break

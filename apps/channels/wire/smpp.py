@@ -77,6 +77,8 @@ def split(buffer: bytearray) -> list[Pdu]:
     while len(buffer) - start >= HEADER.size:
         length, command, status, sequence = HEADER.unpack_from(buffer, start)
         if not HEADER.size <= length <= LARGEST_PDU:
+            if found:
+                break  # what is good before it counts; the next call says it
             raise BadPdu("a length that no PDU has")
         if len(buffer) - start < length:
             break
