@@ -5,7 +5,7 @@ from simulator.providers.aliyun.api import Aliyun
 from simulator.providers.jpush.api import JPush
 from simulator.providers.smtp.port import Smtp
 
-# Asked in this order; the first that wants a call gets it.
+# Asked in this order; the first that wants a call gets it. JPush takes all that is left of /v3/.
 PROVIDERS: tuple[type[Provider], ...] = (
     Aliyun,
     JPush,

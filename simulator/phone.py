@@ -57,7 +57,7 @@ class Phone:
 
     def _card(self, message: Arrival, shown: Shown) -> str:
         off, why = self._state(message, shown)
-        sender = f"<b>{escape(shown.sender)}</b>" if shown.sender else "<b></b>"
+        sender = f"<b>{escape(shown.sender)}</b>" if shown.sender else ""
         return (
             f'<article class="note{off}"><div class="top"><i></i>{sender}'
             f"<time>{beijing_time(message.at, DAY_AND_CLOCK)}</time></div>"

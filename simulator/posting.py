@@ -4,8 +4,10 @@ import asyncio
 import heapq
 import itertools
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -67,7 +69,7 @@ class Poster:
         self._piles: dict[str, Pile] = {}
         self._parcels: list[tuple[float, int, Callable[[], Parcel | None] | Parcel]] = []
         self._number = itertools.count()
-        self._slots = asyncio.Semaphore(POSTS_AT_ONCE)
+        self._slots: dict[str, asyncio.Semaphore] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._last_post = 0.0
@@ -160,14 +162,14 @@ class Poster:
         started = 0
         for pile in self._piles.values():
             while batch := self._due_items(pile, until):
-                started += self._start(pile.make(batch))
+                started += self._start(self._made(partial(pile.make, batch)))
         return started
 
     def _send_parcels(self, until: float) -> int:
         started = 0
         while self._parcels and self._parcels[0][0] <= until:
             parcel = heapq.heappop(self._parcels)[2]
-            started += self._start(parcel if isinstance(parcel, Parcel) else parcel())
+            started += self._start(parcel if isinstance(parcel, Parcel) else self._made(parcel))
         return started
 
     def _due_items(self, pile: Pile, now: float) -> list[Any]:
@@ -179,6 +181,15 @@ class Poster:
             batch.sort(key=lambda numbered: chance(self.outside.world.seed, "order", numbered[0]))
         return [item for _, item in batch]
 
+    def _made(self, make: Callable[[], Parcel | None]) -> Parcel | None:
+        """Let a provider make its parcel; one that fails loses this parcel, not everybody's receipts."""
+        try:
+            return make()
+        except Exception:
+            self.outside.receipts["broken"] += 1
+            traceback.print_exc()
+            return None
+
     def _start(self, parcel: Parcel | None) -> int:
         if parcel is None or not parcel.url:
             return 0
@@ -187,7 +198,7 @@ class Poster:
 
     async def _post(self, parcel: Parcel) -> None:
         counts, label = self.outside.receipts, parcel.label or parcel.provider
-        async with self._slots:
+        async with self._slots.setdefault(parcel.provider, asyncio.Semaphore(POSTS_AT_ONCE)):
             if parcel.tries == 0:
                 await self._forge(parcel)
             status, body = await self.ask(parcel)
