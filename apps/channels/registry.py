@@ -11,6 +11,7 @@ KINDS: dict[str, str] = {
     "push_jpush": "PushJPush",
     "sms_aliyun": "SmsAliyun",
     "email_smtp": "EmailSmtp",
+    "wecom_app": "WecomApp",
 }
 
 
