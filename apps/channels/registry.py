@@ -12,6 +12,7 @@ KINDS: dict[str, str] = {
     "sms_aliyun": "SmsAliyun",
     "email_smtp": "EmailSmtp",
     "wecom_app": "WecomApp",
+    "wecom_robot": "WecomRobot",
 }
 
 
