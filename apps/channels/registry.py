@@ -10,6 +10,7 @@ from apps.channels.contract import Adapter
 KINDS: dict[str, str] = {
     "push_jpush": "PushJPush",
     "sms_aliyun": "SmsAliyun",
+    "sms_tencent": "SmsTencent",
     "email_smtp": "EmailSmtp",
     "wecom_app": "WecomApp",
     "wecom_robot": "WecomRobot",
