@@ -12,7 +12,7 @@ from django.db import connection
 import bench.ours  # noqa: F401  (sets Django up)
 from apps.campaigns.pipeline import inbox, receipts
 from apps.campaigns.pipeline.expand import expand_next
-from apps.campaigns.tasks import drain
+from apps.campaigns.tasks import drain, spare_the_collector
 from apps.channels.models import ChannelAccount
 from apps.users.importing import job
 from apps.users.importing.orders import start_import
@@ -25,7 +25,8 @@ Work = Callable[[], dict[str, Any] | None]
 
 
 def _warm() -> None:
-    """What a worker that lives has behind it: a connection and its keys."""
+    """What a worker that lives has behind it: a connection, its keys, a collector that leaves its modules alone."""
+    spare_the_collector()
     connection.ensure_connection()
     keyring()
 

@@ -13,7 +13,7 @@ from django_rq import get_queue
 from rq import Worker
 from rq.serializers import JSONSerializer
 
-from apps.campaigns.tasks import drain
+from apps.campaigns.tasks import drain, spare_the_collector
 from ums_site.queues import LANES
 
 IDLE_SECONDS = 0.5
@@ -46,6 +46,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_given: stop.set())
+        spare_the_collector()
         while not stop.is_set():
             if not drain(lane, settings.UMS_TIMERS.slice):
                 stop.wait(IDLE_SECONDS)
