@@ -18,6 +18,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from apps.campaigns.ambiguity import After
+from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.doubt import in_doubt
 from ums_site.failpoints import failpoint
 
@@ -94,10 +95,10 @@ def _accepted_values(epoch: int, price: Decimal, results: Sequence[Result]) -> l
     ids = [one.delivery_id for one in results]
     low, high = min(ids), max(ids)
     columns = [
-        ids,
-        [one.number for one in results],
-        [one.provider_id for one in results],
-        [one.pieces for one in results],
+        numbers(ids),
+        numbers([one.number for one in results]),
+        texts([one.provider_id for one in results]),
+        numbers([one.pieces for one in results]),
     ]
     return [*columns, price, epoch, low, high, epoch, low, high]
 

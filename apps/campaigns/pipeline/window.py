@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.campaigns.models import Batch, Campaign
+from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.doubt import in_doubt
 from apps.channels.contract import Account, Adapter, Envelope
 from apps.channels.models import ChannelAccount
@@ -27,6 +28,7 @@ from ums_site.clock import boottime
 from ums_site.crypto import SealBroken, binding_place, keyring
 from ums_site.ids import to_base36
 
+_read = json.JSONDecoder().raw_decode  # all of it was written as one JSON object: json.loads looks behind its end again
 PAYLOAD_PLACE = b"campaigns_messagepayload.sealed:"
 
 
@@ -148,13 +150,13 @@ def values_of(
     body: CompiledBody, user_id: str | None, attributes: str | None, sealed: Any, payload: Any
 ) -> dict[str, object]:
     """The values that the body needs; what is sealed is opened only where a name is still missing."""
-    values: dict[str, object] = json.loads(attributes) if attributes else {}
+    values: dict[str, object] = _read(attributes)[0] if attributes else {}
     if user_id:
         values["user_id"] = user_id
         if sealed and not body.needed <= values.keys():
             values |= open_sealed(user_id, sealed)
     if payload:
-        values |= json.loads(keyring().open(payload, PAYLOAD_PLACE))
+        values |= _read(keyring().open(payload, PAYLOAD_PLACE))[0]
     return values
 
 
@@ -191,16 +193,18 @@ WHERE b.id = %s AND b.epoch = %s AND b.state = 'LEASED' AND b.lease_until > now(
 RETURNING c.state, a.state, c.expires_at <= now(), now()
 """
 INTEND = """
-UPDATE campaigns_delivery d SET state = 'SENDING', epoch = %s, attempts = v.number, burnt = burnt + 1, provider_key = v.key,
-       call_ref = v.call_ref, first_intent_at = coalesce(first_intent_at, now()), held_until = NULL, reason = ''
-FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::bigint[]) AS v(id, number, key, call_ref)
-WHERE d.id = v.id AND d.batch_id = %s AND d.state IN ('PENDING', 'HELD') AND d.id BETWEEN %s AND %s
-RETURNING d.id
-"""
-ATTEMPTS = """
+WITH v AS (
+    SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::bigint[])
+    AS v(id, number, key, shown, call_ref)
+), started AS (
+    UPDATE campaigns_delivery d
+    SET state = 'SENDING', epoch = %s, attempts = v.number, burnt = burnt + 1, provider_key = v.key, call_ref = v.call_ref,
+        first_intent_at = coalesce(first_intent_at, now()), held_until = NULL, reason = ''
+    FROM v WHERE d.id = v.id AND d.batch_id = %s AND d.state IN ('PENDING', 'HELD') AND d.id BETWEEN %s AND %s
+    RETURNING d.id, v.number, d.epoch, v.shown
+)
 INSERT INTO campaigns_attempt (delivery_id, number, epoch, key, intent_at)
-SELECT v.id, v.number, %s, v.key, now() FROM unnest(%s::bigint[], %s::smallint[], %s::text[]) AS v(id, number, key)
-WHERE v.id = ANY(%s::bigint[])
+SELECT id, number, epoch, shown, now() FROM started RETURNING delivery_id
 """
 NOT_SENT = """
 UPDATE campaigns_delivery d SET state = CASE WHEN {in_doubt} THEN 'UNKNOWN_FINAL' ELSE v.state END, reason = v.reason, epoch = %s
@@ -238,13 +242,16 @@ def _write_intents(cursor: Any, order: Order, groups: list[list[Item]]) -> set[i
         return set()
     items = [item for group in groups for item in group]
     refs = [group[0].delivery_id if len(group) > 1 else None for group in groups for _item in group]
-    ids, numbers = [item.delivery_id for item in items], [item.number for item in items]
-    keys = [item.key for item in items]
-    cursor.execute(INTEND, [order.batch.epoch, ids, numbers, keys, refs, order.batch.pk, min(ids), max(ids)])
-    started = [row[0] for row in cursor.fetchall()]
-    shown = [item.envelope.key if item.envelope else "" for item in items]
-    cursor.execute(ATTEMPTS, [order.batch.epoch, ids, numbers, shown, started])
-    return set(started)
+    ids = [item.delivery_id for item in items]
+    columns = [
+        numbers(ids),
+        numbers([item.number for item in items]),
+        texts([item.key for item in items]),
+        texts([item.envelope.key if item.envelope else "" for item in items]),
+        numbers(refs),
+    ]
+    cursor.execute(INTEND, [*columns, order.batch.epoch, order.batch.pk, min(ids), max(ids)])
+    return {row[0] for row in cursor.fetchall()}
 
 
 def _write_not_sent(cursor: Any, order: Order, items: list[Item], stopped: str) -> None:
