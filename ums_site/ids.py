@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 SHIFT = 22
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+PAIRS = [first + second for first in DIGITS for second in DIGITS]
 
 SQL_CREATE = f"""
 CREATE SEQUENCE ums_id_sequence AS bigint CYCLE;
@@ -44,11 +45,10 @@ def moment_of(row_id: int) -> datetime:
 def to_base36(number: int) -> str:
     """A non-negative integer in lower-case base 36, as providers see our ids."""
     out = ""
-    while True:
-        number, rest = divmod(number, 36)
-        out = DIGITS[rest] + out
-        if not number:
-            return out
+    while number >= 1296:
+        number, rest = divmod(number, 1296)
+        out = PAIRS[rest] + out
+    return (PAIRS[number] + out).lstrip("0") or "0"
 
 
 def from_base36(text: str) -> int | None:

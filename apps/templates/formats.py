@@ -50,17 +50,21 @@ def currency_known(code: str) -> bool:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise Unfit("a text is expected")
-    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
-        raise Unfit("the number has too many digits")  # also keeps clear of Python's limit for str(int)
-    said = str(value)
+    said = value if type(value) is str else _number_as_text(value)
     if not said.isascii():
         try:
             said.encode()
         except UnicodeEncodeError:
             raise Unfit("the text holds half a character") from None
     return said
+
+
+def _number_as_text(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise Unfit("a text is expected")
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        raise Unfit("the number has too many digits")  # also keeps clear of Python's limit for str(int)
+    return str(value)
 
 
 def _decimal(value: object) -> Decimal:

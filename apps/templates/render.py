@@ -27,6 +27,7 @@ Transform = Callable[[str], str]
 
 _MARK = re.compile(rf"\$(?:\$|\{{({NAME})\}}|(?=\{{))")
 _LINK_BEGINS = re.compile(r"""\b(?:href|src|action|background)\s*=\s*["']?\s*$""", re.IGNORECASE)
+_SPECIAL = re.compile("[&<>\"']")
 _LINK = re.compile(r"(?:https?://|mailto:|tel:)", re.IGNORECASE)
 
 
@@ -200,7 +201,7 @@ class _Slots:
         for name, literal in zip(text.names, text.literals[1:], strict=True):
             slot = self._base(name)
             if field.escape == "html":
-                slot = self._form(name, slot, _link if _LINK_BEGINS.search(frame[-1]) else escape)
+                slot = self._form(name, slot, _link if _LINK_BEGINS.search(frame[-1]) else _html)
             holes.append((len(frame), slot))
             frame += ["", literal]
         return _Output(path, tuple(frame), tuple(holes))
@@ -218,6 +219,11 @@ class _Slots:
             self.derived.append((name, base, transform))
             self._forms[name, transform] = -len(self.derived)
         return self._forms[name, transform]
+
+
+def _html(value: str) -> str:
+    """As html.escape, which replaces five times where most values hold nothing to replace."""
+    return escape(value) if _SPECIAL.search(value) else value
 
 
 def _link(value: str) -> str:

@@ -98,9 +98,9 @@ class _Stream:
         failpoint("after_send")
         judged = []
         while self.heard:  # everything is noted before anything is written: a write may fail
-            (flight, group), answer = self.heard.popleft()
-            sending = flight.sending
-            outcome = sending.note(flight, group, answer)
+            call, answer = self.heard.popleft()
+            sending = call.flight.sending
+            outcome = sending.note(call, answer)
             if isinstance(outcome, Accepted) and not sending.order.account_row.faults:
                 sending.good += 1  # the usual case, which writes nothing
             else:

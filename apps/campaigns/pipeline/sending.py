@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -21,7 +21,7 @@ from apps.campaigns.pipeline.results import Result
 from apps.campaigns.pipeline.transports import Client
 from apps.campaigns.pipeline.window import Item, LeaseLost, NotNow, Order, Window, candidates, grouped, intend
 from apps.campaigns.states import MessageClass
-from apps.channels.contract import Answer, TransportFault
+from apps.channels.contract import Answer, Envelope, TransportFault
 from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Rejected, Unavailable, Unknown
 from apps.channels.transport.http import fetch
 from apps.channels.unmapped import count_unmapped
@@ -46,6 +46,14 @@ class Flight:
     @property
     def over(self) -> bool:
         return len(self.results) == self.rows
+
+
+class Call(NamedTuple):
+    """One call of a window: what its client is given to know it by."""
+
+    flight: Flight
+    group: list[Item]
+    envelopes: list[Envelope]
 
 
 class Sending:
@@ -146,24 +154,24 @@ class Sending:
         self.flights.append(flight)
         account, build, start = self.order.account, self.order.adapter.build, self.client.start
         for group in window.groups:
+            envelopes = [item.envelope for item in group if item.envelope is not None]
             try:
-                request = build(account, _envelopes(group), window.now)
+                request = build(account, envelopes, window.now)
             except ValueError:
                 refused = Rejected("cannot_be_written", "The content or address cannot be written.")
                 self._keep(flight, group, refused)
                 self.judge(refused)
             else:
-                start((flight, group), request, window.start_by)
+                start(Call(flight, group, envelopes), request, window.start_by)
 
-    def note(self, flight: Flight, group: list[Item], answer: Answer | TransportFault) -> Outcome:
+    def note(self, call: Call, answer: Answer | TransportFault) -> Outcome:
         """Keeps what an answer means for each row of its call; returns what it says of the account. Writes nothing."""
-        return self._keep(flight, group, self._read(group, answer))
-
-    def _read(self, group: list[Item], answer: Answer | TransportFault) -> Outcome | Sequence[Outcome]:
+        outcome: Outcome | Sequence[Outcome]
         if isinstance(answer, TransportFault):
-            kind = Unknown if answer.sent else Unavailable
-            return kind(answer.code, answer.words)
-        return self.order.adapter.read(self.order.account, _envelopes(group), answer)
+            outcome = (Unknown if answer.sent else Unavailable)(answer.code, answer.words)
+        else:
+            outcome = self.order.adapter.read(self.order.account, call.envelopes, answer)
+        return self._keep(call.flight, call.group, outcome)
 
     def _keep(self, flight: Flight, group: list[Item], outcome: Outcome | Sequence[Outcome]) -> Outcome:
         outcomes = outcome if isinstance(outcome, (list, tuple)) else [outcome] * len(group)
@@ -208,10 +216,6 @@ class Sending:
             self.good += 1
             if account.faults and not self.leave_as and not self.stopped:
                 close_breaker(account)
-
-
-def _envelopes(group: list[Item]) -> list[Any]:
-    return [item.envelope for item in group if item.envelope is not None]
 
 
 def take_tokens(key: str, want: int) -> int:

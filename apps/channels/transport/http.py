@@ -217,7 +217,7 @@ class _Connections:
 
 def _header_lines(request: HttpRequest) -> list[str]:
     lines = [*request.headers, "Expect:"]
-    if request.body is not None and not any(h[:13].lower() == "content-type:" for h in request.headers):
+    if request.body is not None and "\ncontent-type:" not in "\n".join(["", *request.headers]).lower():
         lines.append("Content-Type:")  # libcurl would name a form that nobody signed
     return lines
 

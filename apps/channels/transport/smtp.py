@@ -308,9 +308,7 @@ class SmtpClient:
         self._count += 1
         if _UNSAFE.search(request.mail_from) or _UNSAFE.search(request.rcpt_to) or not request.rcpt_to:
             self.finish(mail, TransportFault(False, "address", "An address cannot stand in an envelope."))
-        elif request.data.count(b"\r\n") != request.data.count(b"\n") or request.data.count(
-            b"\r\n"
-        ) != request.data.count(b"\r"):
+        elif not request.data.count(b"\r\n") == request.data.count(b"\n") == request.data.count(b"\r"):
             self.finish(mail, TransportFault(False, "line_ends", "The message has line ends that are not CRLF."))
         else:
             self._pool(request.server).waiting.append(mail)

@@ -63,6 +63,7 @@ class Dialogue:
         self._left = message_cap
         self._served = 0
         self._rset = False
+        self._pipelining = self._dsn = False
         self._buffer = b""
         self._first: bytes | None = None  # first line of a reply of several
         self._offers: dict[str, str] = {}
@@ -108,9 +109,10 @@ class Dialogue:
                 self._reply(line)
 
     def _reply(self, last: bytes) -> None:
-        if not last[:3].isdigit():
+        digits = last[:3]
+        if not digits.isdigit():
             raise Broken("bad_answer", "What came back is not SMTP.")
-        code = int(last[:3])
+        code = int(digits)
         line, self._first = self._first or last, None
         if not self._awaited:
             self.over = True  # an idle server says goodbye (421)
@@ -123,6 +125,8 @@ class Dialogue:
             return
         if self._hello_lines:
             self._hello_lines.clear()
+        if self._pipelining and 200 <= code < 300 and stage in ("mail", "rcpt"):
+            return  # nothing depends on it: what follows is on its way already
         if code == 421:
             self._closing(stage, mail, line)
         else:

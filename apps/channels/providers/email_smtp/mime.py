@@ -33,16 +33,15 @@ def header_text(value: str) -> str:
     """A header's free text, in encoded words (RFC 2047) unless it is short plain ASCII."""
     if _PLAIN_HEADER.fullmatch(value) and "=?" not in value:
         return value
-    words, word, room = [], "", WORD_BYTES
-    for char in value:
-        size = len(char.encode())
-        if size > room:
-            words.append(word)
-            word, room = "", WORD_BYTES
-        word += char
-        room -= size
-    words.append(word)
-    return "\r\n ".join(f"=?utf-8?B?{b2a_base64(one.encode(), newline=False).decode()}?=" for one in words)
+    raw = value.encode()
+    words, begin = [], 0
+    while begin < len(raw):
+        end = begin + WORD_BYTES
+        while end < len(raw) and raw[end] & 0xC0 == 0x80:
+            end -= 1  # a character stays in one word
+        words.append(f"=?utf-8?B?{b2a_base64(raw[begin:end], newline=False).decode()}?=")
+        begin = end
+    return "\r\n ".join(words)
 
 
 def mailbox(name: str, address: str) -> str:
