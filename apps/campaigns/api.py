@@ -34,6 +34,8 @@ _KEY = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}").fullmatch
 class SingleView(APIView):
     """One message."""
 
+    key_is_rechecked = True
+
     @extend_schema(
         operation_id="send_message",
         summary="Send one message",
@@ -54,6 +56,8 @@ class SingleView(APIView):
 
 class BatchView(APIView):
     """Up to 5000 messages in one call: all are accepted, or none."""
+
+    key_is_rechecked = True
 
     @extend_schema(
         operation_id="send_messages",
@@ -112,6 +116,7 @@ def _take(request: Request, read: Callable[[object], Asked], *, single: bool) ->
             hashed,
             lambda row: take_order(line, asked, row, single=single),
             asked_ahead(line, asked),
+            request.auth,
         )
     except BadBody as bad:
         return _bad(bad)

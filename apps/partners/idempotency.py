@@ -16,8 +16,10 @@ from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
-from apps.partners.models import BusinessLine, IdempotencyKey
+from apps.partners.authentication import LIVE, refusal
+from apps.partners.models import ApiKey, BusinessLine, IdempotencyKey
 from ums_site import prepared
+from ums_site.lost_connection import again_if_lost
 
 HEADER = "Idempotency-Key"
 LONGEST_KEY = 128
@@ -64,15 +66,24 @@ def body_hash(place: str, body: object) -> str:
     return hashlib.sha256(f"{place} {text}".encode()).hexdigest()
 
 
-def once(business_line: BusinessLine, key: str, hashed: str, work: Work, ahead: Statement = NOTHING) -> Given:
+def once(
+    business_line: BusinessLine,
+    key: str,
+    hashed: str,
+    work: Work,
+    ahead: Statement = NOTHING,
+    api_key: ApiKey | None = None,
+) -> Given:
     """The stored answer for the key, or that of `work`, run in one transaction with storing it.
 
     `ahead`: columns, with their values, that the work wants to read; they are asked for in the same round trip as the key,
-    and `work` is given what they hold. Raises StillRunning, OtherBody, and whatever `work` raises: then nothing is stored
-    or written.
+    and `work` is given what they hold. An `api_key` is looked at there too: one that is no longer live is refused.
+    Raises StillRunning, OtherBody, AuthenticationFailed, and whatever `work` raises: then nothing is stored or written.
+
+    Where the connection is lost on the way it is all done once more: what had been committed is found by its key.
     """
     try:
-        return _once(business_line, key, hashed, work, ahead)
+        return again_if_lost(lambda: _once(business_line, key, hashed, work, ahead, api_key))
     except IntegrityError:  # somebody was first between our look and our write: their answer stands by now
         stored = _stored(business_line, key, hashed)
         if stored is None:
@@ -81,7 +92,7 @@ def once(business_line: BusinessLine, key: str, hashed: str, work: Work, ahead: 
 
 
 LOOK = """
-SELECT pg_try_advisory_xact_lock(%s), k.body_hash, k.status, k.answer{ahead}
+SELECT {live}, pg_try_advisory_xact_lock(%s), k.body_hash, k.status, k.answer{ahead}
 FROM (SELECT 1) AS one LEFT JOIN partners_idempotencykey k ON k.business_line_id = %s AND k.key = %s
 """
 STORE = """
@@ -91,12 +102,17 @@ VALUES (%s, %s, %s, %s, to_jsonb(%s::text), now())
 
 
 @transaction.atomic
-def _once(business_line: BusinessLine, key: str, hashed: str, work: Work, ahead: Statement) -> Given:
+def _once(
+    business_line: BusinessLine, key: str, hashed: str, work: Work, ahead: Statement, api_key: ApiKey | None
+) -> Given:
     columns, values = ahead
-    look = LOOK.format(ahead=f", {columns}" if columns else "")
+    look = LOOK.format(live=LIVE if api_key else "%s::boolean", ahead=f", {columns}" if columns else "")
+    caller = api_key.pk if api_key else True
     with connection.cursor() as cursor:
-        prepared.run(cursor, look, [_lock_number(business_line, key), *values, business_line.pk, key])
-        mine, stored_hash, status, stored, *read = cursor.fetchone()
+        prepared.run(cursor, look, [caller, _lock_number(business_line, key), *values, business_line.pk, key])
+        live, mine, stored_hash, status, stored, *read = cursor.fetchone()
+        if not live:
+            raise refusal()
         if stored_hash is not None:
             return _replay(hashed, stored_hash, status, json.loads(stored))
         if not mine:
