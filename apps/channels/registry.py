@@ -8,6 +8,8 @@ from importlib import import_module
 from apps.channels.contract import Adapter
 
 KINDS: dict[str, str] = {
+    "wechat_oa": "WechatOa",
+    "wechat_mini": "WechatMini",
     "push_jpush": "PushJPush",
     "sms_aliyun": "SmsAliyun",
     "sms_tencent": "SmsTencent",
