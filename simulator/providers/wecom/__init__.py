@@ -1,0 +1,1 @@
+"""WeCom: application messages and group robots."""
