@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from html import escape
+from operator import itemgetter
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -178,11 +179,17 @@ def _parsed(body: Body, fields: Sequence[ContentField]) -> list[tuple[Path, Text
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """One text to join: `frame` with its literals in place, `holes` = (index in the frame, slot)."""
+    """One text to join: its literals, and the slot of the value behind each but the last."""
 
     path: Path
-    frame: tuple[str, ...]
-    holes: tuple[tuple[int, int], ...]
+    literals: tuple[str, ...]
+    slots: tuple[int, ...]
+
+    def pattern(self) -> tuple[str, Callable[[Sequence[str]], Any] | None]:
+        """For `%`, with what picks its texts from the slots: one step in C instead of one a hole."""
+        if not self.slots:
+            return self.literals[0], None
+        return "%s".join([literal.replace("%", "%%") for literal in self.literals]), itemgetter(*self.slots)
 
 
 class _Slots:
@@ -196,15 +203,13 @@ class _Slots:
         self._forms: dict[tuple[str, Transform], int] = {}
 
     def output(self, path: Path, text: Text, field: ContentField) -> _Output:
-        frame = [text.literals[0]]
-        holes: list[tuple[int, int]] = []
-        for name, literal in zip(text.names, text.literals[1:], strict=True):
+        slots = []
+        for name, before in zip(text.names, text.literals, strict=False):
             slot = self._base(name)
             if field.escape == "html":
-                slot = self._form(name, slot, _link if _LINK_BEGINS.search(frame[-1]) else _html)
-            holes.append((len(frame), slot))
-            frame += ["", literal]
-        return _Output(path, tuple(frame), tuple(holes))
+                slot = self._form(name, slot, _link if _LINK_BEGINS.search(before) else _html)
+            slots.append(slot)
+        return _Output(path, text.literals, tuple(slots))
 
     def _base(self, name: str) -> int:
         if name not in self._names:
@@ -236,7 +241,7 @@ def _link(value: str) -> str:
 class CompiledBody:
     """One body of one version, ready to be rendered for anybody; it never changes and may be shared by threads."""
 
-    __slots__ = ("_bases", "_derived", "_outputs", "_mappings", "_fixed_size", "_hole_count", "needed")
+    __slots__ = ("_bases", "_derived", "_outputs", "_mappings", "_fixed_size", "_hole_count", "_patterns", "needed")
 
     def __init__(
         self,
@@ -248,8 +253,9 @@ class CompiledBody:
         self._bases, self._outputs, self._mappings = bases, outputs, mappings
         self._derived = derived[::-1]
         self.needed = frozenset(name for name, _write in bases)  # the same as `names`, for quick comparison
-        self._fixed_size = sum(len(part.encode()) for output in outputs for part in output.frame)
-        self._hole_count = sum(len(output.holes) for output in outputs)
+        self._fixed_size = sum(len(part.encode()) for output in outputs for part in output.literals)
+        self._hole_count = sum(len(output.slots) for output in outputs)
+        self._patterns = [(output.path, *output.pattern()) for output in outputs]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -267,15 +273,12 @@ class CompiledBody:
         if self._fixed_size + 4 * longest * self._hole_count > MAX_BYTES:  # UTF-8 has at most 4 bytes a character
             self._refuse_too_large(texts)
         content: Content = {name: {} for name in self._mappings}
-        for output in self._outputs:
-            pieces = list(output.frame)
-            for place, slot in output.holes:
-                pieces[place] = texts[slot]
-            field, key = output.path
+        for (field, key), pattern, pick in self._patterns:
+            text = pattern % pick(texts) if pick else pattern
             if key:
-                content[field][key] = "".join(pieces)  # type: ignore[index]
+                content[field][key] = text  # type: ignore[index]
             else:
-                content[field] = "".join(pieces)
+                content[field] = text
         return content
 
     def _texts(self, values: Mapping[str, object]) -> list[str]:
@@ -300,6 +303,6 @@ class CompiledBody:
 
     def _refuse_too_large(self, texts: list[str]) -> None:
         sizes = [len(text.encode()) for text in texts]
-        whole = self._fixed_size + sum(sizes[slot] for output in self._outputs for _place, slot in output.holes)
+        whole = self._fixed_size + sum(sizes[slot] for output in self._outputs for slot in output.slots)
         if whole > MAX_BYTES:
             raise RenderTooLarge(whole)

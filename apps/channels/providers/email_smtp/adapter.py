@@ -32,6 +32,7 @@ MAX_SUBJECT = 200
 _TOO_BIG = frozenset({"552", "5.2.3", "5.3.4"})  # said at MAIL already where the server knows the size
 SECURITIES = ("starttls", "tls", "none")
 
+_BREAKS = re.compile(r"[\r\n\0]")
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?!\d)")
 _ADDRESS = re.compile(r"[^\s<>()\[\]\\,;:\"@\x00-\x1f\x7f]+@[^\s<>()\[\]\\,;:\"@\x00-\x1f\x7f]+")
 _NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")  # "+" and "=" stand for themselves no longer (RFC 3461, 4)
@@ -105,7 +106,7 @@ class EmailSmtp(Adapter):
 
     def check_content(self, content: Mapping[str, Any]) -> dict[str, str]:
         problems = super().check_content(content)
-        if re.search(r"[\r\n\0]", content.get("subject") or ""):
+        if _BREAKS.search(content.get("subject") or ""):
             problems["subject"] = "Subject may not hold a line end."
         return problems
 
