@@ -15,11 +15,12 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import structlog
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from apps.campaigns.ambiguity import After
 from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.doubt import in_doubt
+from ums_site.database import connection_lost
 from ums_site.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
@@ -134,14 +135,9 @@ def until_written(write: Callable[[], T], rest: Callable[[float], None]) -> T:
         try:
             return write()
         except (DatabaseError, InterfaceError) as error:
-            if not _connection_lost(error) or time.monotonic() > end or connection.in_atomic_block:
+            if not connection_lost(error) or time.monotonic() > end or connection.in_atomic_block:
                 raise
             log.warning("results_wait_for_database", error=type(error).__name__)
             connection.close()
             rest(pause)
             pause = min(2.0, pause * 1.5)
-
-
-def _connection_lost(error: Exception) -> bool:
-    """psycopg2 says "server closed the connection unexpectedly" as a bare DatabaseError; faults of ours are subclasses."""
-    return isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseError

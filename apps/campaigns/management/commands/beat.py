@@ -9,12 +9,13 @@ from typing import Any
 
 import structlog
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from apps.campaigns.pipeline.reap import tick
 from apps.partners.models import IdempotencyKey
 from ums_site import partitions
 from ums_site.clock import boottime, database_now
+from ums_site.database import connection_lost
 
 log = structlog.get_logger(__name__)
 PARTITIONS_EVERY = 600.0
@@ -46,7 +47,9 @@ class Command(BaseCommand):
         try:
             close_old_connections()
             work()
-        except (OperationalError, InterfaceError) as away:
+        except (DatabaseError, InterfaceError) as away:
+            if not connection_lost(away):
+                raise
             log.warning("beat_waits_for_database", error=type(away).__name__)
             connection.close()
             return False

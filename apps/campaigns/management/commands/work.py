@@ -6,16 +6,19 @@ import signal
 import threading
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, connections
 from django_rq import get_queue
 from rq import Worker
 from rq.serializers import JSONSerializer
 
 from apps.campaigns.tasks import drain, spare_the_collector
+from ums_site.database import connection_lost
 from ums_site.queues import LANES
 
+log = structlog.get_logger(__name__)
 IDLE_SECONDS = 0.5
 
 
@@ -48,5 +51,17 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_given: stop.set())
         spare_the_collector()
         while not stop.is_set():
-            if not drain(lane, settings.UMS_TIMERS.slice):
+            if not self._drained(lane):
                 stop.wait(IDLE_SECONDS)
+
+    def _drained(self, lane: str) -> int:
+        """How many pieces of work were done; a database that is away is waited for."""
+        try:
+            close_old_connections()
+            return drain(lane, settings.UMS_TIMERS.slice)
+        except (DatabaseError, InterfaceError) as away:
+            if not connection_lost(away):
+                raise
+            log.warning("worker_waits_for_database", lane=lane, error=type(away).__name__)
+            connection.close()
+            return 0
