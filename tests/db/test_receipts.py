@@ -33,7 +33,8 @@ def _report(reference: str, phone: str, success: bool = True, minute: int = 4, *
 
 def _store(*reports: dict[str, Any], body: bytes | None = None) -> int:
     account = ChannelAccount.objects.get(code="sms-main")
-    return store(account=account, headers={}, query={}, body=body if body is not None else json.dumps(reports).encode())
+    raw = body if body is not None else json.dumps(reports).encode()
+    return store(account_id=account.pk, headers={}, query={}, body=raw)
 
 
 def _sent(world: World, count: int = 1) -> tuple[Campaign, list[Delivery]]:

@@ -37,14 +37,14 @@ class Body:
     unmatched: int = 0
 
 
-def store(*, account: ChannelAccount, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> int:
+def store(*, account_id: int, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> int:
     """Puts a body into the inbox, sealed, and returns its id. Nothing of it is looked at: the answer must be quick."""
     head = json.dumps({"headers": dict(headers), "query": dict(query)}).encode()
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO campaigns_receiptinbox (account_id, sealed, state, note, received_at, next_try_at, tries, events) "
             "VALUES (%s, %s, 'NEW', '', now(), now(), 0, 0) RETURNING id",
-            [account.pk, keyring().seal(head + b"\n" + body, INBOX_PLACE)],
+            [account_id, keyring().seal(head + b"\n" + body, INBOX_PLACE)],
         )
         return int(cursor.fetchone()[0])
 
