@@ -12,6 +12,8 @@ KINDS: dict[str, str] = {
     "wechat_mini": "WechatMini",
     "push_jpush": "PushJPush",
     "sms_aliyun": "SmsAliyun",
+    "sms_smpp": "SmsSmpp",
+    "sms_cmpp": "SmsCmpp",
     "sms_tencent": "SmsTencent",
     "email_smtp": "EmailSmtp",
     "wecom_app": "WecomApp",

@@ -20,7 +20,11 @@ from apps.channels.contract import (
     HttpAnswer,
     HttpRequest,
     MailAnswer,
+    PartAnswer,
     Request,
+    SessionAnswer,
+    SessionLink,
+    SessionRequest,
 )
 from apps.channels.outcomes import Outcome
 from apps.channels.registry import KINDS, adapter
@@ -53,6 +57,8 @@ class Kind:
     def answer(self, given: dict[str, Any]) -> Answer:
         if self.adapter.transport == "smtp":
             return MailAnswer(given["stage"], given["code"], given["text"])
+        if self.adapter.transport == "session":
+            return SessionAnswer(given["stage"], tuple(PartAnswer(*part) for part in given["parts"]))
         return HttpAnswer(
             given["status"], given.get("headers", {}), given["body"].encode(), given.get("truncated", False)
         )
@@ -60,6 +66,9 @@ class Kind:
     def refusal(self, code: str, noise: str = "") -> Answer:
         """The provider's answer that carries this code."""
         given = dict(self.given["refused"])
+        if self.adapter.transport == "session":
+            stage, _colon, number = code.rpartition(":")
+            return SessionAnswer("bind" if stage else "submit", (PartAnswer(int(number, 0), noise),))
         field = "text" if self.adapter.transport == "smtp" else "body"
         if self.adapter.transport == "smtp":
             enhanced = "." in code
@@ -97,8 +106,12 @@ def _always(value: Any) -> Any:
     return lambda: value
 
 
-def written(request: Request) -> bytes:
-    """A request as it is recorded."""
+def written(request: Request | SessionLink) -> bytes:
+    """A request, or the link of a session, as it is recorded."""
+    if isinstance(request, SessionLink):
+        return f"{request}\n".encode()
+    if isinstance(request, SessionRequest):
+        return "\n".join([str(request.link), *(part.hex() for part in request.parts), ""]).encode()
     if isinstance(request, HttpRequest):
         return "\n".join([f"{request.method} {request.url}", *request.headers, "", ""]).encode() + (request.body or b"")
     lines = [
@@ -110,7 +123,7 @@ def written(request: Request) -> bytes:
     return "\n".join(lines).encode() + request.data
 
 
-def recorded(kind: Kind, name: str, request: Request) -> bytes:
+def recorded(kind: Kind, name: str, request: Request | SessionLink) -> bytes:
     """The recorded bytes of a request."""
     file = GOLDEN / kind.name / f"{name}.request"
     if not file.exists() and os.environ.get("UMS_RECORD") == "1":

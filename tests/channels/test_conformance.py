@@ -14,6 +14,10 @@ from apps.channels.contract import (
     Idempotency,
     MailAnswer,
     MailRequest,
+    PartAnswer,
+    Request,
+    SessionAnswer,
+    SessionRequest,
 )
 from apps.channels.outcomes import (
     Accepted,
@@ -37,6 +41,15 @@ ODD_REPLIES = [
     ("dot", 599, "5.9.9 odd"),
 ]
 
+REQUESTS = {"http": HttpRequest, "smtp": MailRequest, "session": SessionRequest}
+ODD_SESSIONS = [
+    SessionAnswer("submit", ()),
+    SessionAnswer("submit", (PartAnswer(0, ""),)),
+    SessionAnswer("submit", (PartAnswer(0, "1"), PartAnswer(0, ""))),
+    SessionAnswer("submit", (PartAnswer(0, "1"), PartAnswer(8, ""))),
+    SessionAnswer("submit", (PartAnswer(0x7777, ""),)),
+]
+
 
 def one(outcome: Outcome | Sequence[Outcome]) -> Outcome:
     """The outcome of a call of one."""
@@ -52,7 +65,7 @@ def test_the_folder_is_complete(kind: Kind) -> None:
     assert all(part in readme for part in ("## What you need", "## Codes"))
     assert len(set(re.findall(r"\*\*\[([A-Z])\]\*\*", readme))) >= 2, "each rule has its mark of confidence"
     assert kind.adapter.kind == kind.name and kind.adapter.label
-    assert kind.adapter.transport in ("http", "smtp")
+    assert kind.adapter.transport in REQUESTS
 
 
 def test_what_is_declared_is_what_can_be_done(kind: Kind) -> None:
@@ -61,7 +74,9 @@ def test_what_is_declared_is_what_can_be_done(kind: Kind) -> None:
     assert overridden(kind, "build_reserve", "read_reserve") == {can.reserves_keys}
     assert overridden(kind, "build_query", "read_query") == {can.can_query}
     assert overridden(kind, "build_poll", "read_poll") == {can.receipts.polled}
-    assert overridden(kind, "parse_hook") == {can.receipts.pushed or "hooks" in kind.given}
+    session = kind.adapter.transport == "session"
+    assert overridden(kind, "session", "parse_inbound") == {session}
+    assert overridden(kind, "parse_hook") == {(can.receipts.pushed and not session) or "hooks" in kind.given}
     assert overridden(kind, "verify_hook") == {kind.adapter.hook_trust == "signature"}
     assert overridden(kind, "build_token") == {kind.adapter.uses_token}
     assert overridden(kind, "build_recall", "read_recall") == {can.recall}
@@ -169,14 +184,14 @@ def test_a_changed_account_is_used_at_once(kind: Kind) -> None:
     assert (repr_whole(second) != repr_whole(first)) and repr_whole(as_before) == repr_whole(first)
 
 
-def repr_whole(request: HttpRequest | MailRequest) -> str:
+def repr_whole(request: Request) -> str:
     return repr(asdict(request))
 
 
 def test_requests_are_of_the_declared_transport_and_show_nothing(kind: Kind) -> None:
     envelopes = kind.envelopes()
     request = kind.adapter.build(kind.account, envelopes, NOW)
-    assert isinstance(request, HttpRequest if kind.adapter.transport == "http" else MailRequest)
+    assert isinstance(request, REQUESTS[kind.adapter.transport])
     shown = repr((request, kind.account, envelopes, kind.adapter))
     for hidden in (*kind.secrets, envelopes[0].address, envelopes[0].address.removeprefix("+86")):
         assert hidden not in shown
@@ -198,6 +213,8 @@ def almost_accepted(answer: Answer) -> Iterator[Answer]:
     if isinstance(answer, MailAnswer):
         yield replace(answer, stage="rcpt")
         yield replace(answer, code=354)
+    elif isinstance(answer, SessionAnswer):
+        yield from ODD_SESSIONS
     else:
         yield replace(answer, truncated=True)
         yield replace(answer, status=502)
@@ -239,6 +256,8 @@ def test_a_code_of_no_table_is_unknown_and_says_so(kind: Kind) -> None:
 def test_what_cannot_be_read_is_unknown(kind: Kind) -> None:
     if kind.adapter.transport == "smtp":
         answers: list[Answer] = [MailAnswer(*reply) for reply in ODD_REPLIES]
+    elif kind.adapter.transport == "session":
+        answers = [*ODD_SESSIONS, MailAnswer("dot", 250, ""), HttpAnswer(200, {}, b"")]
     else:
         statuses = [301, 404, 500, 503] if "status_decides" in kind.given else [200, 204, 301, 404, 500, 503]
         known = {int(code) for code in kind.codes if code.isdigit()} if "status_decides" in kind.given else set()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.channels.contract import AddressEvent, BadReceipt, HookEvent, HttpAnswer, ReceiptEvent, Token
+from apps.channels.contract import AddressEvent, BadReceipt, HookEvent, HttpAnswer, InboundPdu, ReceiptEvent, Token
 from apps.channels.hooks import greeting, heard
 from apps.channels.outcomes import Misconfigured, Outcome, StaleToken, Throttled, Unavailable, Unknown
 from tests.channels.conftest import GARBAGE, overridden
@@ -43,7 +43,7 @@ def check_events(found: Sequence[HookEvent] | Outcome, expected: list[dict[str, 
 
 def test_receipts_are_read(kind: Kind) -> None:
     if "hooks" not in kind.given:
-        assert not kind.adapter.capabilities.receipts.pushed
+        assert not kind.adapter.capabilities.receipts.pushed or "inbounds" in kind.given
         return
     assert kind.given["hooks"]
     for given in kind.given["hooks"]:
@@ -56,6 +56,23 @@ def test_receipts_are_read(kind: Kind) -> None:
         with pytest.raises(BadReceipt) as refused:
             kind.adapter.parse_hook(kind.account, hook_request({"body": body}))
         assert str(refused.value).endswith(".") and refused.value.__cause__ is None
+
+
+def test_what_comes_over_a_session_is_read(kind: Kind) -> None:
+    if kind.adapter.transport != "session":
+        assert "inbounds" not in kind.given
+        return
+    assert kind.given["inbounds"]
+    for given in kind.given["inbounds"]:
+        inbound = InboundPdu(bytes.fromhex(given["pdu"]), NOW)
+        check_events(kind.adapter.parse_inbound(kind.account, inbound), given["events"])
+    for pdu in kind.given["bad_inbounds"]:
+        with pytest.raises(BadReceipt) as refused:
+            kind.adapter.parse_inbound(kind.account, InboundPdu(bytes.fromhex(pdu), NOW))
+        assert str(refused.value).endswith(".") and refused.value.__cause__ is None
+    link = kind.adapter.session(kind.account)
+    assert kind.adapter.build(kind.account, kind.envelopes(), NOW).link == link  # type: ignore[union-attr]
+    assert not any(secret in repr(link) for secret in kind.secrets)
 
 
 def test_only_an_authentic_request_is_read(kind: Kind) -> None:
@@ -151,7 +168,7 @@ def test_other_questions_are_asked_and_read(kind: Kind, what: str) -> None:
     for given in kind.given[what]:
         request = getattr(kind.adapter, f"build_{what}")(kind.account, *given.get("asked", []))
         assert written(request) == recorded(kind, given["request"], request)
-        found = getattr(kind.adapter, f"read_{what}")(kind.account, http_answer(kind, given["answer"]))
+        found = getattr(kind.adapter, f"read_{what}")(kind.account, kind.answer(given["answer"]))
         if "outcome" in given:
             assert type(found).__name__ == given["outcome"]
         elif what == "templates":

@@ -48,7 +48,8 @@ def decoded(octets: bytes) -> Packet:
 
 def split(buffer: bytearray) -> list[Packet]:
     """Takes the whole packets out of a stream's buffer and leaves the rest in it. Raises BadPacket."""
-    found, start = [], 0
+    found: list[Packet] = []
+    start = 0
     while len(buffer) - start >= HEADER.size:
         length, command, sequence = HEADER.unpack_from(buffer, start)
         if not HEADER.size <= length <= LARGEST_PACKET:
@@ -105,7 +106,7 @@ class Submit:
     total: int = 1
     number: int = 1
     report: bool = True
-    level: int = 1
+    level: int = 0
     service: str = ""
     fee_user: int = 2
     fee_type: str = "01"

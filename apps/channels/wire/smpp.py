@@ -73,7 +73,8 @@ def decoded(octets: bytes) -> Pdu:
 
 def split(buffer: bytearray) -> list[Pdu]:
     """Takes the whole PDUs out of a stream's buffer and leaves the rest in it. Raises BadPdu."""
-    found, start = [], 0
+    found: list[Pdu] = []
+    start = 0
     while len(buffer) - start >= HEADER.size:
         length, command, status, sequence = HEADER.unpack_from(buffer, start)
         if not HEADER.size <= length <= LARGEST_PDU:
