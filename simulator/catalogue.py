@@ -10,6 +10,7 @@ from simulator.providers.wecom.api import WeCom
 PROVIDERS: tuple[type[Provider], ...] = (
     Aliyun,
     JPush,
+    Tencent,
     WeCom,
 )
 
