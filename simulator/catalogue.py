@@ -4,8 +4,8 @@ from simulator.provider import Port, Provider
 from simulator.providers.aliyun.api import Aliyun
 from simulator.providers.jpush.api import JPush
 from simulator.providers.smtp.port import Smtp
-from simulator.providers.wechat.api import WeChat
 from simulator.providers.tencent.api import Tencent
+from simulator.providers.wechat.api import WeChat
 from simulator.providers.wecom.api import WeCom
 
 # Asked in this order; the first that wants a call gets it. JPush takes all that is left of /v3/.
