@@ -65,6 +65,7 @@ class _Run:
     was_ready: bool = False
     rest: bytes = b""
     sessions: set[int] = field(default_factory=set)
+    dropped_at: float = 0.0
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
 
 
@@ -78,6 +79,8 @@ class Launcher:
         self._runs = {process.name: _Run(process) for process in processes}
         self._emit = emit or (lambda _name, _line: None)
         self._cwd = cwd or Path.cwd()
+        self._coming: list[Process] = []
+        self._asked: list[str] = []
         self._selector = selectors.DefaultSelector()
         self._lock = threading.RLock()
         self._mark = f"UMS_LAUNCHER={os.getpid()}-{secrets.token_hex(8)}"
@@ -97,6 +100,19 @@ class Launcher:
     def start(self) -> None:
         """Start everything, lower stages first; returns at once."""
         self._thread.start()
+
+    def add(self, process: Process) -> None:
+        """Keep one more process running; its stage counts at the end. Its name must be free, or be leaving."""
+        with self._lock:
+            self._coming.append(process)
+
+    def drop(self, name: str) -> None:
+        """End one process and forget it; returns at once."""
+        with self._lock:
+            self._coming = [one for one in self._coming if one.name != name]
+            if name in self._runs:
+                self._runs[name].dropped_at = time.monotonic()
+                self._asked.append(name)
 
     def wait_ready(self, seconds: float = 60.0) -> None:
         """Wait until every process is ready. Raises LaunchError with the last lines of the one that is not."""
@@ -168,13 +184,34 @@ class Launcher:
 
     def _tick(self) -> None:
         self._read_lines()
+        self._change_staff()
         for run in self._runs.values():
             if run.child is not None and run.child.poll() is not None:
                 self._bury(run)
-                if run.process.restart:
+                if run.process.restart and not run.dropped_at:
                     self._plan_restart(run)
             elif run.child is None and 0 < run.due_at <= time.monotonic():
                 self._spawn(run)
+
+    def _change_staff(self) -> None:
+        """Takes in who was added and sees off who was dropped."""
+        with self._lock:
+            asked, self._asked = self._asked, []
+            for name in asked:
+                child = self._runs[name].child
+                if child is not None:
+                    _send(child.pid, signal.SIGTERM)
+            leaving = [one for one in self._runs.values() if one.dropped_at]
+            for run in leaving:
+                if run.child is None or time.monotonic() - run.dropped_at > run.process.stop_seconds:
+                    self._kill_members(run)
+            coming = [one for one in self._coming if one.name not in self._runs]
+            self._coming = [one for one in self._coming if one.name in self._runs]
+            runs = {one.name: _Run(one) for one in coming}
+            gone = {one.process.name for one in leaving if one.child is None}
+            self._runs = {**{name: run for name, run in self._runs.items() if name not in gone}, **runs}
+        for run in runs.values():
+            self._spawn(run)
 
     def _spawn(self, run: _Run) -> None:
         parent = os.getpid()

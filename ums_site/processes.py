@@ -64,6 +64,18 @@ def workers(counts: Mapping[str, int]) -> list[Process]:
     return found
 
 
+def gateways() -> Process:
+    """A gateway for each account that keeps a session, whichever there are."""
+    line = python("manage.py", "gateways")
+    return Process("gateways", line, stage=WORKER_STAGE, stop_seconds=settings.UMS_TIMERS.stop_timeout)
+
+
+def gateway(code: str) -> Process:
+    """The gateway of one account."""
+    line = python("manage.py", "gateway", code)
+    return Process(f"gateway {code}", line, stop_seconds=settings.UMS_TIMERS.stop_timeout - 5.0)
+
+
 def beat() -> Process:
     """What makes things due happen."""
     return Process("beat", python("manage.py", "beat"), stage=BEAT_STAGE)

@@ -15,6 +15,7 @@ from apps.campaigns.pipeline.poll import poll_next
 from apps.campaigns.pipeline.receipts import merge_next
 from apps.campaigns.pipeline.settle import follow_up_next
 from apps.campaigns.pipeline.transports import Transports
+from apps.channels.registry import session_kinds
 from apps.users.importing import job as imports
 from ums_site.clock import boottime
 from ums_site.queues import heard
@@ -26,6 +27,7 @@ NEXT_DUE = """
 SELECT extract(epoch FROM min(not_before) - now()) FROM campaigns_batch b
 JOIN campaigns_campaign c ON c.id = b.campaign_id AND c.state IN ('EXPANDING', 'RUNNING', 'CANCELLED')
 JOIN ums_channels_channelaccount a ON a.id = b.account_id AND a.state = 'ACTIVE' AND a.open_until IS NULL
+ AND a.kind <> ALL(%s)
 WHERE b.lane = %s AND b.state = 'READY' AND b.not_before <= now() + interval '1 s'
 """
 
@@ -71,7 +73,7 @@ def _one(lane: str, stop_at: float, transports: Transports) -> bool:
 def _wait_for_due(lane: str) -> bool:
     """Rests where a batch will be due within a second (a paced campaign, a retry); False where nothing will."""
     with connection.cursor() as cursor:
-        cursor.execute(NEXT_DUE, [lane])
+        cursor.execute(NEXT_DUE, [list(session_kinds()), lane])
         wait = cursor.fetchone()[0]
     if wait is None:
         return False

@@ -11,6 +11,7 @@ KINDS: dict[str, str] = {
     "wechat_oa": "WechatOa",
     "wechat_mini": "WechatMini",
     "push_jpush": "PushJPush",
+    "push_fcm": "PushFcm",
     "sms_aliyun": "SmsAliyun",
     "sms_smpp": "SmsSmpp",
     "sms_cmpp": "SmsCmpp",
@@ -32,6 +33,12 @@ def adapter(kind: str) -> Adapter:
 def adapters() -> list[Adapter]:
     """All adapters in table order."""
     return [adapter(kind) for kind in KINDS]
+
+
+@cache
+def session_kinds() -> tuple[str, ...]:
+    """Kinds whose accounts keep a session: only their own gateway sends for them, no worker of a lane."""
+    return tuple(one.kind for one in adapters() if one.transport == "session")
 
 
 def kind_choices() -> list[tuple[str, str]]:

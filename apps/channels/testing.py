@@ -22,6 +22,7 @@ from apps.channels.contract import (
     HttpRequest,
     MailRequest,
     Request,
+    SessionRequest,
     TransportFault,
 )
 from apps.channels.errors import AccountError
@@ -32,6 +33,7 @@ from apps.channels.registry import adapter
 from apps.channels.services import bucket_key, opened
 from apps.channels.transport.http import fetch
 from apps.channels.transport.log_in import log_in
+from apps.channels.transport.session import SessionClient
 from apps.channels.transport.smtp import SmtpClient
 from apps.operators import audit
 from ums_site.ids import first_id_at, to_base36
@@ -202,13 +204,15 @@ class _Wire:
         return answer
 
 
-def _submitted(request: Request, limit_s: float) -> Answer | TransportFault:
-    assert isinstance(request, MailRequest)
-    client = SmtpClient(timeout_s=limit_s)
+def _submitted(request: MailRequest | SessionRequest, limit_s: float) -> Answer | TransportFault:
+    """Over a connection of its own. Receipts that a session gets meanwhile are not acknowledged: they come again."""
+    client: Any = (SmtpClient if isinstance(request, MailRequest) else SessionClient)(timeout_s=limit_s)
     try:
         client.start(None, request)
         while True:
             for _tag, answer in client.poll(limit_s):
                 return answer
+            if isinstance(request, SessionRequest):
+                client.inbound()
     finally:
         client.close()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from apps.campaigns.models import Batch
-from apps.campaigns.pipeline.lease import give_back, lease, look_again
+from apps.campaigns.pipeline.lease import give_back, lease, lease_of, look_again
 from apps.campaigns.pipeline.results import until_written, write_results
 from apps.campaigns.pipeline.sending import Flight, Sending
 from apps.campaigns.pipeline.transports import Heard, Transports
@@ -37,7 +37,12 @@ def send_next(lane: str, stop_at: float, transports: Transports) -> bool:
 
     False where none was due.
     """
-    return _Stream(lane, stop_at, transports).run()
+    return _Stream(partial(lease, lane), stop_at, transports).run()
+
+
+def send_next_of(account_id: int, stop_at: float, transports: Transports) -> bool:
+    """The same for the due batches of one account, whatever their lanes: what its gateway does."""
+    return _Stream(partial(lease_of, account_id), stop_at, transports).run()
 
 
 def _order(batch: Batch) -> Order:
@@ -55,8 +60,8 @@ def _order(batch: Batch) -> Order:
 class _Stream:
     """The leased batches in order: only the last may still open windows, those before it wait for their answers."""
 
-    def __init__(self, lane: str, stop_at: float, transports: Transports) -> None:
-        self.lane, self.stop_at, self.transports = lane, stop_at, transports
+    def __init__(self, lease: Callable[[], Batch | None], stop_at: float, transports: Transports) -> None:
+        self.lease, self.stop_at, self.transports = lease, stop_at, transports
         self.lease_by = min(stop_at, boottime() + TURN_SECONDS)
         self.sendings: list[Sending] = []
         self.leased_any = False
@@ -82,7 +87,7 @@ class _Stream:
             self._close_what_is_over()
 
     def _lease_next(self) -> bool:
-        batch = lease(self.lane) if boottime() < self.lease_by else None
+        batch = self.lease() if boottime() < self.lease_by else None
         if batch is None:
             self.lease_by = 0.0  # nothing is due, or the turn is over: what is in flight is heard, then others work
             return False

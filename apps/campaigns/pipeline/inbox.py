@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import connection
 
+from apps.channels import inbound
 from apps.channels.contract import BadReceipt, HookRequest, ReceiptEvent
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
@@ -75,7 +76,11 @@ def read(body: Body, account: ChannelAccount | None) -> Sequence[ReceiptEvent]:
         body.state, body.note = "BAD", "the account is gone"
         return []
     try:
-        events = adapter(account.kind).parse_hook(opened(account), unwrapped(body))
+        kind, request = adapter(account.kind), unwrapped(body)
+        if kind.transport == "session":
+            events: Sequence[ReceiptEvent] = inbound.heard(kind, opened(account), request.body, request.received_at)
+        else:
+            events = kind.parse_hook(opened(account), request)
     except BadReceipt as bad:
         body.state, body.note = "BAD", str(bad)[:200]
         return []

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.settle import settle_batch
 from apps.channels.models import ChannelAccount
+from apps.channels.registry import session_kinds
 from ums_site.failpoints import failpoint
 
 LEASE = """
@@ -22,10 +23,14 @@ WHERE id = (
     JOIN campaigns_campaign c ON c.id = b.campaign_id AND c.state IN ('EXPANDING', 'RUNNING', 'CANCELLED')
     JOIN ums_channels_channelaccount a ON a.id = b.account_id AND a.state = 'ACTIVE'
      AND (a.open_until IS NULL OR a.open_until <= now())
-    WHERE b.lane = %s AND b.state = 'READY' AND b.not_before <= now()
-    ORDER BY b.priority DESC, b.not_before, b.id FOR UPDATE OF b SKIP LOCKED LIMIT 1
+    WHERE {whose} AND b.state = 'READY' AND b.not_before <= now()
+    ORDER BY {first}b.priority DESC, b.not_before, b.id FOR UPDATE OF b SKIP LOCKED LIMIT 1
 ) RETURNING id
 """
+OF_LANE = LEASE.format(whose="b.lane = %s AND a.kind <> ALL(%s)", first="")
+OF_ACCOUNT = LEASE.format(
+    whose="b.account_id = %s", first="array_position(ARRAY['otp', 'notice', 'bulk']::text[], b.lane::text), "
+)
 
 
 @cache
@@ -35,9 +40,21 @@ def owner(pid: int) -> str:
 
 
 def lease(lane: str) -> Batch | None:
-    """Takes the lane's next due batch, or None. Batches of a stopped campaign, account or open breaker stay."""
+    """Takes the lane's next due batch, or None. Batches of a stopped campaign, account or open breaker stay.
+
+    Those of accounts that keep a session are their gateway's.
+    """
+    return _lease(OF_LANE, lane, list(session_kinds()))
+
+
+def lease_of(account_id: int) -> Batch | None:
+    """The same for one account, whatever the lane: one-time passwords first, bulk last."""
+    return _lease(OF_ACCOUNT, account_id)
+
+
+def _lease(sql: str, *whose: object) -> Batch | None:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LEASE, [owner(os.getpid()), settings.UMS_TIMERS.lease, lane])
+        cursor.execute(sql, [owner(os.getpid()), settings.UMS_TIMERS.lease, *whose])
         row = cursor.fetchone()
         if row:
             failpoint("before_lease_commit")

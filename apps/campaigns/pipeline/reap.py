@@ -13,7 +13,7 @@ from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.settle import settle_batch
 from apps.campaigns.states import MessageClass
 from apps.channels.models import ChannelAccount
-from apps.channels.registry import adapter
+from apps.channels.registry import adapter, session_kinds
 from ums_site.clock import transaction_now
 from ums_site.queues import ring_now
 
@@ -38,7 +38,8 @@ WHERE c.state = 'RUNNING' AND NOT EXISTS (
 ) RETURNING c.id
 """
 LANES_WITH_WORK = """
-SELECT lane FROM campaigns_batch WHERE state = 'READY' AND not_before <= now() GROUP BY lane
+SELECT lane FROM campaigns_batch WHERE state = 'READY' AND not_before <= now()
+   AND account_id NOT IN (SELECT id FROM ums_channels_channelaccount WHERE kind = ANY(%s)) GROUP BY lane
 UNION SELECT lane FROM campaigns_batch WHERE follow_up_at <= now() GROUP BY lane
 UNION SELECT lane FROM campaigns_campaign WHERE state = 'EXPANDING'
 UNION SELECT 'receipts' WHERE EXISTS (SELECT 1 FROM campaigns_batch WHERE poll_at <= now())
@@ -59,7 +60,7 @@ def tick() -> None:
         while _judge_suspect():
             pass
         cursor.execute(FINISHED)
-        cursor.execute(LANES_WITH_WORK)
+        cursor.execute(LANES_WITH_WORK, [list(session_kinds())])
         for (lane,) in cursor.fetchall():
             ring_now(lane)
 

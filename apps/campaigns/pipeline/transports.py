@@ -7,13 +7,14 @@ from typing import Any, Self
 
 from django.conf import settings
 
+from apps.campaigns.pipeline.sessions import Sessions
 from apps.channels.contract import Answer, TransportFault
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from apps.channels.transport.http import HttpClient
 from apps.channels.transport.smtp import SmtpClient
 
-Client = HttpClient | SmtpClient
+Client = HttpClient | SmtpClient | Sessions
 Heard = tuple[Any, Answer | TransportFault]  # what was given to a client's `start` with a call, and how the call ended
 
 

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+import time
 
-from apps.channels.contract import MailAnswer, SmtpServer, TransportFault
+from apps.channels.contract import MailAnswer, PartAnswer, SessionAnswer, SessionLink, SmtpServer, TransportFault
+from apps.channels.transport.session import SessionClient
 
 LOGGED_IN = MailAnswer("auth", 235, "logged in")
+SESSION_UP = SessionAnswer("bind", (PartAnswer(0),))
 
 
-def log_in(server: SmtpServer, limit_s: float) -> MailAnswer | TransportFault:
-    """The reply that decided, LOGGED_IN where the server is content. Each step takes at most `limit_s` seconds."""
+def log_in(server: SmtpServer | SessionLink, limit_s: float) -> MailAnswer | SessionAnswer | TransportFault:
+    """The reply that decided; LOGGED_IN or SESSION_UP where the server is content. Each step takes at most `limit_s` s."""
+    return _session(server, limit_s) if isinstance(server, SessionLink) else _mail_server(server, limit_s)
+
+
+def _session(link: SessionLink, limit_s: float) -> SessionAnswer | TransportFault:
+    client = SessionClient(timeout_s=limit_s)
+    end = time.monotonic() + limit_s + 1.0
+    try:
+        client.open(link)
+        while not client.up and client.refused is None and time.monotonic() < end:
+            client.poll(0.1)
+        return SESSION_UP if client.up else client.refused or TransportFault(False, "timeout", "No answer in time.")
+    finally:
+        client.close()
+
+
+def _mail_server(server: SmtpServer, limit_s: float) -> MailAnswer | TransportFault:
     try:
         with _connected(server, limit_s) as session:
             return _greeted(session, server)

@@ -82,7 +82,8 @@ class Command(BaseCommand):
 
     def processes(self, options: dict[str, Any], port: int) -> list[Process]:
         """What runs."""
-        found = [processes.web(options["host"], port), *processes.workers(options["workers"]), processes.beat()]
+        senders = [*processes.workers(options["workers"]), processes.gateways()]
+        found = [processes.web(options["host"], port), *senders, processes.beat()]
         if options["demo"]:
             http, smtp = processes.free_port(8100), processes.free_port(8125)
             found.insert(0, processes.simulator(settings.UMS_VAR / "simulator", http, smtp))
