@@ -16,6 +16,8 @@ IMPORT_KINDS = (
     "phone",
     "email",
     "jpush",
+    "fcm",
+    "apns",
     "wechat_oa",
     "wechat_mini",
     "wechat_unionid",
@@ -156,13 +158,19 @@ def _visible(text: str) -> str:
     return text
 
 
-# Sources: JPush "registration_id", e.g. 1507bfd3f7c466c355c; WeChat openid 28 of [A-Za-z0-9_-]; Alipay 2088 + 12 digits
-# or an open_id per app; DingTalk and Feishu ids are tenant-made; WeCom userid 1-64, without case, listed lower-case.
+# Sources: JPush "registration_id", e.g. 1507bfd3f7c466c355c; FCM registration token (about 160 characters, one colon) or
+# installation id (22); APNs device token, 32 bytes in hex so far, which Apple may lengthen; WeChat openid 28 of
+# [A-Za-z0-9_-]; Alipay 2088 + 12 digits or an open_id per app; DingTalk and Feishu ids are tenant-made; WeCom userid 1-64,
+# without case, listed lower-case.
 _OPENID = _shape(r"[A-Za-z0-9_-]{20,64}", _("an openid has 28 letters, digits, _ or -"))
 _RULES: dict[str, Callable[[str], str]] = {
     "phone": _phone,
     "email": _email,
     "jpush": _shape(r"[A-Za-z0-9_-]{10,64}", _("a registration id has 10 to 64 letters and digits")),
+    "fcm": _shape(r"[A-Za-z0-9_:-]{20,512}", _("a registration token has letters, digits, _ - and : only")),
+    "apns": _shape(
+        r"(?:[0-9A-Fa-f]{2}){32,100}", _("a device token is written with 64 or more hexadecimal digits"), str.lower
+    ),
     "wechat_oa": _OPENID,
     "wechat_mini": _OPENID,
     "wechat_unionid": _OPENID,

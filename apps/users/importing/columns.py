@@ -19,6 +19,8 @@ _ALIASES = {
     "phone": ("mobile", "tel", "手机", "手机号", "手机号码", "电话", "移动电话"),
     "email": ("mail", "e-mail", "邮箱", "邮件", "电子邮件", "电子邮箱"),
     "jpush": ("registration_id", "registrationid", "极光", "极光id", "极光推送"),
+    "fcm": ("fcm_token", "fcm令牌"),
+    "apns": ("apns_token", "device_token", "设备令牌"),
     "wechat_oa": ("wechatoa", "公众号openid", "微信公众号", "openid"),
     "wechat_mini": ("wechatmp", "wechat_mp", "小程序openid", "微信小程序"),
     "alipay": ("alipay_life", "支付宝", "支付宝id", "支付宝用户号"),
