@@ -76,6 +76,8 @@ class Kind:
             said = code.replace("x", "199") if enhanced else ""
         else:
             said = code
+        if str(given[field]).startswith("{"):
+            noise = json.dumps(noise, ensure_ascii=False)[1:-1]  # a secret may be JSON itself
         given[field] = given[field].replace("$CODE", said).replace("$NOISE", noise).strip()
         return self.answer(given)
 
