@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "sms_smpp": "SmsSmpp",
     "sms_cmpp": "SmsCmpp",
     "sms_tencent": "SmsTencent",
+    "alipay_life": "AlipayLife",
     "email_smtp": "EmailSmtp",
     "wecom_app": "WecomApp",
     "wecom_robot": "WecomRobot",
