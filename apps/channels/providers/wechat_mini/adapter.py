@@ -42,6 +42,7 @@ class WechatMini(WechatPlatform):
     kind = "wechat_mini"
     label = "WeChat mini program"
     codes = CODES
+    verified_with = "wechatpy 1.8.18"
     config_fields = (
         *COMMON_FIELDS,
         ConfigField(

@@ -45,6 +45,7 @@ class WechatOa(WechatPlatform):
     kind = "wechat_oa"
     label = "WeChat official account"
     codes = CODES
+    verified_with = "wechatpy 1.8.18"
     config_fields = (
         *COMMON_FIELDS,
         ConfigField(
