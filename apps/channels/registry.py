@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "email_smtp": "EmailSmtp",
     "wecom_app": "WecomApp",
     "wecom_robot": "WecomRobot",
+    "feishu_app": "FeishuApp",
 }
 
 
