@@ -241,9 +241,11 @@ BAD = {
     "letter3": "a1",
     "symbol4": "!!!!!!",
     "character_string5": "编号",
-    "time6": "soon",
-    "date7": "明天",
+    "time6": "Jan 2, 2026",
+    "date7": "Jan 2, 2026",
+    "date8": "明天",
     "amount8": "12345678901",
+    "amount9": "US$5.00",
     "phone_number9": "1" * 18,
     "car_number10": "123456789",
     "name11": "一二三四五六七八九十一",
@@ -256,6 +258,7 @@ BAD = {
 def test_values_that_fit_pass_and_each_type_has_its_rule() -> None:
     assert misfit(GOOD) == ""
     assert misfit(dict.fromkeys(GOOD, "0")) == "", "templates are checked with 0 in place of values"
+    assert misfit({"date1": "0 0", "time2": "0~0", "amount3": "¥0元"}) == ""
     for name, value in BAD.items():
         assert misfit({name: value}).startswith(f"{name}: "), name
         assert value.strip() == "" or value not in misfit({name: value})
@@ -265,6 +268,10 @@ def test_values_are_fitted_before_they_leave() -> None:
     assert fitted({"thing1": "字" * 21, "name2": " a\r\nb "}) == {
         "thing1": {"value": "字" * 19 + "…"},
         "name2": {"value": "a b"},
+    }
+    assert fitted({"amount1": "¥12,345.50元", "number2": "1,000"}) == {
+        "amount1": {"value": "¥12345.50元"},
+        "number2": {"value": "1000"},
     }
     assert fitted({"thing1": "字" * 20})["thing1"] == {"value": "字" * 20}
     with pytest.raises(ValueError):

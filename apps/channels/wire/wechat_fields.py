@@ -1,7 +1,7 @@
 """What a value of a WeChat template may be, by the type that its name begins with (`thing1`, `time2`, …).
 
 Source: the providers' table of parameter limits for subscribe messages (contract sheet wechat_mini 3.2); where that is
-silent (signs of numbers, separators of dates) the rule here is the wider one, since the provider has the last word.
+silent (signs of numbers, forms of times) the rule here is the wider one, since the provider has the last word.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 THING = 20
 _NAME = re.compile(r"([a-z_]+?)_?\d*").fullmatch
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_GROUPED = re.compile(r"(?<=\d),(?=\d)")
+_COUNTED = re.compile(r"[1-9]").search
 _CJK = re.compile(r"[\u4e00-\u9fff]").search
 
 
@@ -25,15 +27,20 @@ def _person(value: str) -> str:
     return "" if len(value) <= allowed else "a name has 10 Chinese characters or 20 letters at most"
 
 
+def _moment(pattern: str, words: str) -> Callable[[str], str]:
+    looks = re.compile(pattern).search
+    return lambda value: "" if looks(value) or ("0" in value and not _COUNTED(value)) else words
+
+
 # A lone 0 stands for a value that is not known yet: templates are checked with it before anybody has one.
 _RULES: dict[str, Callable[[str], str]] = {
-    "number": _shape(r"(?=.{1,32}$)[+-]?[\d,]+(\.\d+)?", "a number has at most 32 digits"),
+    "number": _shape(r"(?=.{1,32}$)[+-]?\d+(\.\d+)?", "a number has at most 32 digits"),
     "letter": _shape(r"[A-Za-z0]{1,32}", "at most 32 letters are allowed"),
     "symbol": _shape(r".{1,5}", "at most 5 symbols are allowed"),
     "character_string": _shape(r"[\x20-\x7e]{1,32}", "at most 32 digits, letters and symbols are allowed"),
-    "time": _shape(r".*\d.*", "a time such as 15:01 or 2026年1月2日 15:01 is wanted"),
-    "date": _shape(r".*\d.*", "a date such as 2026年1月2日 is wanted"),
-    "amount": _shape(r"\D{0,4}\d(,?\d){0,9}(\.\d+)?元?", "an amount has at most 10 digits before the point"),
+    "time": _moment(r"\d[:：]\d\d", "a time such as 15:01 or 2026年1月2日 15:01 is wanted"),
+    "date": _moment(r"\d{4}[年/.-]\d", "a date such as 2026年1月2日 is wanted"),
+    "amount": _shape(r"[^\d\s]?\d{1,10}(\.\d+)?元?", "an amount is one currency sign and at most 10 digits"),
     "phone_number": _shape(r"[0-9+\-() ]{1,17}", "at most 17 digits and symbols are allowed"),
     "car_number": _shape(r".{1,8}", "at most 8 characters are allowed"),
     "name": _person,
@@ -42,7 +49,9 @@ _RULES: dict[str, Callable[[str], str]] = {
 
 
 def fitted(data: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """The template's values as the provider wants them: no line breaks, a long `thing` cut with an ellipsis.
+    """The template's values as the provider wants them.
+
+    No line breaks, no commas between the thousands of numbers and amounts, a long `thing` cut with an ellipsis.
 
     Raises ValueError for an empty value: the provider refuses it, and so the whole message.
     """
@@ -57,6 +66,8 @@ def fitted(data: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 def _fit(name: str, value: str) -> str:
     text = _CONTROL.sub(" ", value).strip()
+    if _type_of(name) in ("number", "amount"):
+        return _GROUPED.sub("", text)
     return text[: THING - 1] + "…" if _type_of(name) == "thing" and len(text) > THING else text
 
 
