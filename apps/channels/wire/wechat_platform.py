@@ -5,7 +5,6 @@ Source: contract sheet wechat_oa, sections 2, 4 and 7, which holds for mini prog
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +16,6 @@ from urllib.parse import quote, urlsplit
 from apps.channels.contract import (
     Account,
     Adapter,
-    Answer,
     BadReceipt,
     ConfigField,
     HookReply,
@@ -27,6 +25,7 @@ from apps.channels.contract import (
     Token,
 )
 from apps.channels.outcomes import Misconfigured, Outcome, Rejected, StaleToken, Throttled, Unavailable, Unknown
+from apps.channels.wire.json_answer import dumps, json_object, no_answer
 from apps.channels.wire.wechat_crypt import WechatCrypt, require_fresh
 from apps.channels.wire.wechat_events import encrypted_text
 
@@ -36,7 +35,6 @@ JSON_HEADERS = ["Content-Type: application/json"]
 QUOTA = "45009"
 Refusal = Rejected | Misconfigured | StaleToken | Throttled | Unavailable | Unknown
 
-_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _RID = re.compile(r"rid: ?([0-9a-f]{8}(?:-[0-9a-f]{8}){2})").search
 _KEY = re.compile(r"data\.([a-z_]{1,30}[0-9]{0,3})\b").search
 
@@ -150,10 +148,10 @@ class WechatPlatform(Adapter):
             "secret": config["app_secret"],
             "force_refresh": False,
         }
-        return HttpRequest("POST", f"{_base(config)}/cgi-bin/stable_token", JSON_HEADERS, _dumps(document).encode())
+        return HttpRequest("POST", f"{_base(config)}/cgi-bin/stable_token", JSON_HEADERS, dumps(document).encode())
 
     def read_token(self, account: Account, answer: HttpAnswer) -> Token | Outcome:
-        body = answer_body(answer)
+        body = json_object(answer)
         if isinstance(body, Unknown):
             return body
         value, valid = body.get("access_token"), body.get("expires_in")
@@ -168,13 +166,13 @@ class WechatPlatform(Adapter):
     def post(self, account: Account, path: str, document: Mapping[str, Any]) -> HttpRequest:
         """A call with the account's token; that stands in the address, as the provider wants it."""
         url = f"{_base(account.config)}{path}?access_token={quote(account.token, safe='')}"
-        return HttpRequest("POST", url, JSON_HEADERS, _dumps(document).encode())
+        return HttpRequest("POST", url, JSON_HEADERS, dumps(document).encode())
 
     def refusal(self, body: Mapping[str, Any], answer: HttpAnswer) -> Refusal:
         """What `errcode` means; its own words add nothing but the field at fault and the number for support."""
         code = str(body.get("errcode", ""))[:80]
         if code in ("", "0"):
-            return Unknown(f"http_{answer.status}", f"HTTP {answer.status} without a readable answer.")
+            return no_answer(answer)
         outcome = self.codes.get(code)
         if outcome is None:
             return Unknown(code, "A code that is in no table.", unmapped=True)
@@ -210,19 +208,6 @@ class WechatPlatform(Adapter):
 def is_on(value: object) -> bool:
     """Whether a boolean setting is on, however a form wrote it."""
     return str(value).lower() in ("true", "1", "on", "yes")
-
-
-def answer_body(answer: Answer) -> dict[str, Any] | Unknown:
-    """The provider's JSON object, or the outcome that stands for what cannot be read."""
-    if not isinstance(answer, HttpAnswer) or answer.truncated:
-        return Unknown("truncated", "The answer was too long to be read.")
-    try:
-        body = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        return Unknown(f"http_{answer.status}", f"HTTP {answer.status} without a readable answer.")
-    return body
 
 
 def accepted_id(body: Mapping[str, Any], answer: HttpAnswer) -> str | None:

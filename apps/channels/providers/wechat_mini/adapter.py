@@ -22,13 +22,13 @@ from apps.channels.contract import (
 )
 from apps.channels.outcomes import Accepted, Outcome, Unknown
 from apps.channels.providers.wechat_mini.codes import CODES, STATES
+from apps.channels.wire.json_answer import json_object
 from apps.channels.wire.wechat_events import WechatEvent, consent, read_event
 from apps.channels.wire.wechat_fields import fitted, misfit
 from apps.channels.wire.wechat_platform import (
     COMMON_FIELDS,
     WechatPlatform,
     accepted_id,
-    answer_body,
     is_on,
     listed,
 )
@@ -103,7 +103,7 @@ class WechatMini(WechatPlatform):
         return self.post(account, SEND, document)
 
     def read(self, account: Account, envelopes: Sequence[Envelope], answer: Answer) -> Outcome:
-        body = answer_body(answer)
+        body = json_object(answer)
         if isinstance(body, Unknown):
             return body
         assert isinstance(answer, HttpAnswer)

@@ -25,13 +25,13 @@ from apps.channels.contract import (
 )
 from apps.channels.outcomes import Accepted, Outcome, Unknown
 from apps.channels.providers.wechat_oa.codes import CODES, STATE_WORDS, STATES
+from apps.channels.wire.json_answer import json_object
 from apps.channels.wire.wechat_events import WechatEvent, address_event, consent, read_event
 from apps.channels.wire.wechat_fields import fitted, misfit
 from apps.channels.wire.wechat_platform import (
     COMMON_FIELDS,
     WechatPlatform,
     accepted_id,
-    answer_body,
     is_on,
     listed,
 )
@@ -102,7 +102,7 @@ class WechatOa(WechatPlatform):
         return self.post(account, path, {"touser": envelope.address, **make(envelope)})
 
     def read(self, account: Account, envelopes: Sequence[Envelope], answer: Answer) -> Outcome:
-        body = answer_body(answer)
+        body = json_object(answer)
         if isinstance(body, Unknown):
             return body
         assert isinstance(answer, HttpAnswer)
