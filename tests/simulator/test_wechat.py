@@ -392,7 +392,8 @@ def test_callbacks_are_repeated_until_success(client: Client, server: Server) ->
 def test_modes_of_callbacks(client: Client, server: Server) -> None:
     for mode in ("plain", "compatible", "secure"):
         client.simulator.control({"wechat": {"apps": {OA: {"mode": mode}}}})
-        server.heard.clear(), server.raw.clear()
+        server.heard.clear()
+        server.raw.clear()
         client.act("menu")
         assert heard(server)[0]["Event"] == "CLICK"
         assert (b"<Encrypt>" in server.raw[0]) == (mode != "plain") and (b"CLICK" in server.raw[0]) == (
