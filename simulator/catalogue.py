@@ -2,6 +2,7 @@
 
 from simulator.provider import Port, Provider
 from simulator.providers.aliyun.api import Aliyun
+from simulator.providers.fcm.api import Fcm
 from simulator.providers.jpush.api import JPush
 from simulator.providers.smtp.port import Smtp
 from simulator.providers.tencent.api import Tencent
@@ -12,6 +13,7 @@ from simulator.providers.wecom.api import WeCom
 PROVIDERS: tuple[type[Provider], ...] = (
     WeChat,
     Aliyun,
+    Fcm,
     JPush,
     Tencent,
     WeCom,
