@@ -31,6 +31,7 @@ class ChannelAccount(models.Model):
     config = models.JSONField(_("settings"), default=dict)
     secrets = models.BinaryField(default=b"", editable=False)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.ACTIVE)
+    pause_reason = models.CharField(_("reason of the pause"), max_length=200, blank=True, editable=False)
     rate_per_second = models.DecimalField(
         _("limit per second"),
         max_digits=9,
@@ -60,7 +61,10 @@ class ChannelAccount(models.Model):
     class Meta:
         verbose_name = _("channel account")
         verbose_name_plural = _("channel accounts")
-        permissions = [("test_send", _("Can send a test message over an account"))]
+        permissions = [
+            ("test_send", _("Can send a test message over an account")),
+            ("test_send_raw", _("Can send a test message to any address typed in")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.code})"
@@ -68,6 +72,81 @@ class ChannelAccount(models.Model):
     @property
     def adapter_label(self) -> str:
         return adapter(self.kind).label
+
+
+class AccountPrice(models.Model):
+    """What a unit costs from `valid_from` until before `valid_to` (null: no end is set).
+
+    The prices of an account follow each other without a gap. A trigger refuses any change of what was in force already;
+    `ChannelAccount.price` is the one in force now.
+    """
+
+    account = models.ForeignKey(ChannelAccount, models.PROTECT, related_name="prices", verbose_name=_("account"))
+    price = models.DecimalField(_("price per unit"), max_digits=10, decimal_places=5, validators=[MinValueValidator(0)])
+    valid_from = models.DateTimeField(_("valid from"))
+    valid_to = models.DateTimeField(_("valid until"), null=True, blank=True)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("price of an account")
+        verbose_name_plural = _("prices of accounts")
+        constraints = [
+            models.UniqueConstraint(fields=["account", "valid_from"], name="account_price_once"),
+            models.UniqueConstraint(
+                fields=["account"], condition=models.Q(valid_to__isnull=True), name="account_price_one_open"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(valid_to__isnull=True) | models.Q(valid_to__gt=models.F("valid_from")),
+                name="account_price_forward",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account.code}: {self.price.normalize():f}"
+
+
+class ProviderTemplate(models.Model):
+    """A template as the provider of an account listed it when it was last asked."""
+
+    class State(models.TextChoices):
+        APPROVED = "approved", _("approved")
+        PENDING = "pending", _("under review")
+        REFUSED = "refused", _("refused")
+
+    account = models.ForeignKey(ChannelAccount, models.CASCADE, verbose_name=_("account"))
+    code = models.CharField(_("code"), max_length=200)
+    name = models.CharField(_("name"), max_length=200, blank=True)
+    text = models.TextField(_("text"), blank=True)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices)
+    refreshed_at = models.DateTimeField(_("refreshed at"))
+
+    class Meta:
+        verbose_name = _("approved template")
+        verbose_name_plural = _("approved templates")
+        constraints = [models.UniqueConstraint(fields=["account", "code"], name="provider_template_once")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.name}".rstrip()
+
+
+class TemplateRefresh(models.Model):
+    """The newest order to ask an account's provider for its templates; the work lane carries it out page by page."""
+
+    class State(models.TextChoices):
+        WAITING = "WAITING", _("waiting")
+        RUNNING = "RUNNING", _("running")
+        DONE = "DONE", _("done")
+        FAILED = "FAILED", _("failed")
+
+    account = models.OneToOneField(ChannelAccount, models.CASCADE, primary_key=True, related_name="template_refresh")
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
+    requested_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    next_page = models.PositiveIntegerField(default=1)
+    epoch = models.PositiveIntegerField(default=0)  # starts; a runner of an older one writes no more
+    found = models.PositiveIntegerField(default=0)
+    words = models.CharField(max_length=200, blank=True)  # why it failed
 
 
 class RateBucket(models.Model):

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -27,12 +28,19 @@ MOST_REMEMBERED = 1024
 _recent: dict[str, tuple[ApiKey, float]] = {}  # by digest, so that no secret stays in memory
 
 
-def new_api_key(*, business_line: BusinessLine, label: str, expires_at: datetime | None = None) -> tuple[ApiKey, str]:
+def new_api_key(
+    *, business_line: BusinessLine, label: str, expires_at: datetime | None = None, scopes: Sequence[str] = ()
+) -> tuple[ApiKey, str]:
     """Makes a key; the text is returned once and kept nowhere."""
     prefix = secrets.token_hex(4)
     text = f"ums_{prefix}_{secrets.token_urlsafe(32)}"
     key = ApiKey.objects.create(
-        business_line=business_line, label=label, prefix=prefix, digest=_digest(text), expires_at=expires_at
+        business_line=business_line,
+        label=label,
+        prefix=prefix,
+        digest=_digest(text),
+        expires_at=expires_at,
+        scopes=sorted(scopes),
     )
     return key, text
 
@@ -101,7 +109,7 @@ LIVE = """
 """
 FIND = """
 SELECT k.id, k.label, k.digest, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, l.id, l.code, l.name, l.active,
-       l.created_at
+       l.created_at, array_to_string(k.scopes, ' ')
 FROM partners_apikey k JOIN partners_businessline l ON l.id = k.business_line_id WHERE k.prefix = %s
 """
 
@@ -126,8 +134,8 @@ def find_key(text: str, now: datetime) -> ApiKey | None:
 
 @lru_cache(maxsize=1024)
 def _key(prefix: str, row: tuple[Any, ...]) -> ApiKey:
-    line = BusinessLine(*row[7:])
-    key = ApiKey(row[0], line.pk, row[1], prefix, *row[2:7])
+    line = BusinessLine(*row[7:12])
+    key = ApiKey(row[0], line.pk, row[1], prefix, *row[2:7], row[12].split())
     key.business_line = line
     return key
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -23,7 +24,13 @@ class BusinessLine(models.Model):
 
 
 class ApiKey(models.Model):
-    """`ums_<prefix>_<secret>`, of which only the prefix and the SHA-512 of the whole are kept."""
+    """`ums_<prefix>_<secret>`, of which only the prefix and the SHA-512 of the whole are kept.
+
+    Every key may send and ask for its line; `scopes` are what it may do besides.
+    """
+
+    class Scope(models.TextChoices):
+        TOKENS = "tokens", _("take access tokens of accounts")
 
     business_line = models.ForeignKey(
         BusinessLine, models.CASCADE, related_name="api_keys", verbose_name=_("business line")
@@ -35,6 +42,9 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
     last_used_at = models.DateTimeField(_("last used at"), null=True, blank=True)
+    scopes = ArrayField(
+        models.CharField(max_length=20, choices=Scope.choices), verbose_name=_("may also"), default=list, blank=True
+    )
 
     class Meta:
         verbose_name = _("API key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -29,13 +30,23 @@ def save_business_line(*, actor: object, business_line: BusinessLine) -> Busines
 
 @transaction.atomic
 def issue_api_key(
-    *, actor: object, business_line: BusinessLine, label: str, expires_at: datetime | None = None
+    *,
+    actor: object,
+    business_line: BusinessLine,
+    label: str,
+    expires_at: datetime | None = None,
+    scopes: Sequence[str] = (),
 ) -> tuple[ApiKey, str]:
-    """Makes a key; its text is returned this once and kept nowhere. Two keys may live side by side. Raises PartnerError."""
+    """Makes a key; its text is returned this once and kept nowhere. Two keys may live side by side.
+
+    `scopes` (ApiKey.Scope) are what it may do besides sending and asking. Raises PartnerError.
+    """
+    if unknown := set(scopes) - set(ApiKey.Scope.values):
+        raise PartnerError(_("There is no such permission of a key: %(names)s.") % {"names": ", ".join(sorted(unknown))})
     if expires_at is not None and expires_at <= database_now():
         raise PartnerError(_("The key would have expired already: choose a later time, or none."))
-    key, text = new_api_key(business_line=business_line, label=label, expires_at=expires_at)
-    detail = {"business_line": business_line.code, "prefix": key.prefix, "label": label}
+    key, text = new_api_key(business_line=business_line, label=label, expires_at=expires_at, scopes=scopes)
+    detail = {"business_line": business_line.code, "prefix": key.prefix, "label": label, "scopes": key.scopes}
     audit.record(actor=actor, verb="issue_api_key", what=key, detail=detail)
     return key, text
 
