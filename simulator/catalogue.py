@@ -1,6 +1,7 @@
 """The providers that stand here. A new one is a package under ``simulator/providers/`` and one line here."""
 
 from simulator.provider import Port, Provider
+from simulator.providers.alipay.api import Alipay
 from simulator.providers.aliyun.api import Aliyun
 from simulator.providers.fcm.api import Fcm
 from simulator.providers.jpush.api import JPush
@@ -16,6 +17,7 @@ PROVIDERS: tuple[type[Provider], ...] = (
     Fcm,
     JPush,
     Tencent,
+    Alipay,
     WeCom,
 )
 

@@ -1,0 +1,1 @@
+"""Alipay: the open gateway with life-account messages."""
