@@ -23,6 +23,7 @@ IMPORT_KINDS = (
     "wechat_unionid",
     "alipay",
     "dingtalk",
+    "dingtalk_group",
     "wecom",
     "wecom_group",
     "feishu",
@@ -178,6 +179,7 @@ _RULES: dict[str, Callable[[str], str]] = {
         r"2088[0-9]{12}|(?!2088)[A-Za-z0-9_-]{16,64}", _("it is neither 2088 and 12 digits nor an open id")
     ),
     "dingtalk": _shape(r"\S{1,64}", _("a userid has 1 to 64 characters without blanks")),
+    "dingtalk_group": _robot(r"[?&]access_token=", r"(?:\|[^\s|]{1,128})?"),
     "wecom": _shape(  # "@all" would be everybody
         r"(?!@[Aa][Ll][Ll]$)[A-Za-z0-9_.@-]{1,64}", _("a userid has 1 to 64 letters, digits or _ - . @"), str.lower
     ),

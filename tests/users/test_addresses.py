@@ -36,6 +36,8 @@ def test_every_writing_of_a_mainland_number_is_one(number: str, prefix: str, das
         ("feishu_group", "https://open.feishu.cn/open-apis/bot/v2/hook/0b1c2d3e-4f", "0b1c2d3e-4f"),
         ("feishu_group", "https://open.feishu.cn/open-apis/bot/v2/hook/0b1c2d3e-4f|s3cr3t", "0b1c2d3e-4f|s3cr3t"),
         ("feishu_group", "0b1c2d3e-4f|s3cr3t", "0b1c2d3e-4f|s3cr3t"),
+        ("dingtalk_group", "https://oapi.dingtalk.com/robot/send?access_token=66727dd9a1", "66727dd9a1"),
+        ("dingtalk_group", "66727dd9a1|SECums01", "66727dd9a1|SECums01"),
     ],
 )
 def test_accepted(kind: str, raw: str, kept: str) -> None:
@@ -72,6 +74,7 @@ def test_accepted(kind: str, raw: str, kept: str) -> None:
         ("wecom_group", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send", "wrong_shape"),
         ("wecom_group", "693a91f6-7xxx|secret", "wrong_shape"),
         ("feishu_group", "0b1c2d3e-4f|", "wrong_shape"),
+        ("dingtalk_group", "https://oapi.dingtalk.com/robot/send", "wrong_shape"),
         ("anything", "x" * 1001, "too_long"),
     ],
 )

@@ -25,6 +25,7 @@ _ALIASES = {
     "wechat_mini": ("wechatmp", "wechat_mp", "小程序openid", "微信小程序"),
     "alipay": ("alipay_life", "支付宝", "支付宝id", "支付宝用户号"),
     "dingtalk": ("钉钉", "钉钉id", "钉钉userid"),
+    "dingtalk_group": ("钉钉群机器人",),
     "wecom": ("wechatwk", "企业微信", "企业微信id", "企业微信userid"),
     "wecom_group": ("企业微信群机器人",),
     "feishu": ("lark", "飞书", "飞书id"),
