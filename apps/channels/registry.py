@@ -21,6 +21,8 @@ KINDS: dict[str, str] = {
     "wecom_app": "WecomApp",
     "wecom_robot": "WecomRobot",
     "feishu_app": "FeishuApp",
+    "feishu_announcement": "FeishuAnnouncement",
+    "feishu_robot": "FeishuRobot",
 }
 
 
