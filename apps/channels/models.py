@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from decimal import Decimal
+from typing import Any, Self
+
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -65,6 +69,14 @@ class ChannelAccount(models.Model):
             ("test_send", _("Can send a test message over an account")),
             ("test_send_raw", _("Can send a test message to any address typed in")),
         ]
+
+    price_loaded: Decimal | None = None  # as it was read; a price that differs was set by whoever holds this object
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> Self:
+        made = super().from_db(db, field_names, values)
+        made.price_loaded = made.__dict__.get("price")
+        return made
 
     def __str__(self) -> str:
         return f"{self.name} ({self.code})"

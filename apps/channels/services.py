@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets as randomness
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from apps.channels.contract import Account
 from apps.channels.errors import AccountError
 from apps.channels.models import ChannelAccount
+from apps.channels.prices import begin_prices, set_price
 from apps.channels.registry import KINDS, adapter
 from apps.operators import audit
 from ums_site.crypto import keyring
@@ -22,6 +23,10 @@ from ums_site.crypto import keyring
 SEALED_AT = b"ums_channels_channelaccount.secrets"
 RECEIPT_WINDOW = timedelta(days=3)
 UNKNOWN_WINDOW = timedelta(hours=1)
+PLAIN_COLUMNS = [  # what saving an account that stands already may change: others move the rest meanwhile
+    "code", "name", "kind", "business_line", "config", "secrets", "rate_per_second", "burst", "max_in_flight", "currency",
+    "receipt_window", "unknown_window", "hook_token",
+]  # fmt: skip
 
 _opened: dict[int, tuple[bytes, dict[str, Any], Account]] = {}
 
@@ -48,16 +53,19 @@ def open_secrets(account: ChannelAccount) -> dict[str, Any]:
     return held
 
 
-def save_account(*, actor: object, account: ChannelAccount, settings: Mapping[str, Any]) -> ChannelAccount:
+def save_account(
+    *, actor: object, account: ChannelAccount, settings: Mapping[str, Any], forget: Collection[str] = ()
+) -> ChannelAccount:
     """Saves `account` (new or loaded, its plain columns set by the caller) with the settings of its kind.
 
     `settings` holds the kind's config fields by name, secrets included; a secret that is empty or left out stays as it
-    is, another field left out keeps its value or takes its default. The account's bucket is kept in step.
+    is unless `forget` names it, another field left out keeps its value or takes its default. The account's bucket is
+    kept in step; a price that the caller changed is in force from now. State and breaker have services of their own.
     Raises AccountError with a sentence per field; nothing is saved then.
     """
     if account.kind not in KINDS:
         raise AccountError({"kind": _("This kind of channel is not known.")})
-    config, held = merged(account, settings)
+    config, held = merged(account, settings, forget)
     problems = dict(adapter(account.kind).check_config({**config, **held}))
     new = account.pk is None
     account.receipt_window = account.receipt_window if account.receipt_window is not None else RECEIPT_WINDOW
@@ -71,24 +79,32 @@ def save_account(*, actor: object, account: ChannelAccount, settings: Mapping[st
     if secrets_changed:
         account.secrets = keyring().seal(json.dumps(held, ensure_ascii=False, sort_keys=True), SEALED_AT)
     with transaction.atomic():
-        account.save()
+        account.save(update_fields=None if new else PLAIN_COLUMNS)
         _keep_bucket(account)
+        if new:
+            begin_prices(account)
+        elif account.price != account.price_loaded:
+            set_price(actor=actor, account=account, price=account.price)
         changed = sorted(name for name in settings if name in config)
         detail = {"code": account.code, "settings": changed, "secrets_changed": secrets_changed}
+        if forget:
+            detail["secrets_forgotten"] = sorted(forget)
         audit.record(actor=actor, verb="add_account" if new else "change_account", what=account, detail=detail)
     return account
 
 
-def merged(account: ChannelAccount, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def merged(
+    account: ChannelAccount, settings: Mapping[str, Any], forget: Collection[str] = ()
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """(settings, secrets) as saving `settings` would leave them: what is given, else what stands, else the default.
 
-    Raises AccountError for a setting that the kind does not have.
+    What stands of the secrets named in `forget` is left out. Raises AccountError for a setting that the kind does not have.
     """
     fields = adapter(account.kind).config_fields
     unknown = set(settings) - {field.name for field in fields}
     if unknown:
         raise AccountError({name: _("This kind of channel has no such setting.") for name in sorted(unknown)})
-    standing = open_secrets(account)
+    standing = {name: value for name, value in open_secrets(account).items() if name not in forget}
     config: dict[str, Any] = {}
     held: dict[str, Any] = {}
     for field in fields:
@@ -130,21 +146,28 @@ def _keep_bucket(account: ChannelAccount) -> None:
         )
 
 
-def pause_account(*, actor: object, account: ChannelAccount) -> None:
-    """Nothing leaves over it from now on; what waits keeps waiting. Doing it twice changes nothing."""
-    _set_state(actor, account, ChannelAccount.State.PAUSED, "pause_account")
+def pause_account(*, actor: object, account: ChannelAccount, reason: str) -> None:
+    """Nothing leaves over it from now on; what waits keeps waiting. Doing it twice changes nothing, not even the reason.
+
+    The reason stands on the account's page and in the audit log. Raises AccountError where there is none.
+    """
+    if not reason.strip():
+        raise AccountError({"reason": _("Say why the account is paused: others will ask.")})
+    _set_state(actor, account, ChannelAccount.State.PAUSED, "pause_account", reason.strip()[:200])
 
 
-def resume_account(*, actor: object, account: ChannelAccount) -> None:
+def resume_account(*, actor: object, account: ChannelAccount, reason: str = "") -> None:
     """What waited goes on. Doing it twice changes nothing."""
-    _set_state(actor, account, ChannelAccount.State.ACTIVE, "resume_account")
+    _set_state(actor, account, ChannelAccount.State.ACTIVE, "resume_account", reason.strip()[:200])
 
 
-def _set_state(actor: object, account: ChannelAccount, state: str, verb: str) -> None:
+def _set_state(actor: object, account: ChannelAccount, state: str, verb: str, reason: str) -> None:
+    kept = reason if state == ChannelAccount.State.PAUSED else ""
     with transaction.atomic():
-        if ChannelAccount.objects.filter(pk=account.pk).exclude(state=state).update(state=state):
-            audit.record(actor=actor, verb=verb, what=account, detail={"code": account.code})
-    account.state = state
+        standing = ChannelAccount.objects.filter(pk=account.pk).exclude(state=state)
+        if standing.update(state=state, pause_reason=kept):
+            audit.record(actor=actor, verb=verb, what=account, detail={"code": account.code, "reason": reason})
+            account.state, account.pause_reason = state, kept
 
 
 def close_breaker(*, actor: object, account: ChannelAccount) -> None:

@@ -42,7 +42,9 @@ def issue_api_key(
     `scopes` (ApiKey.Scope) are what it may do besides sending and asking. Raises PartnerError.
     """
     if unknown := set(scopes) - set(ApiKey.Scope.values):
-        raise PartnerError(_("There is no such permission of a key: %(names)s.") % {"names": ", ".join(sorted(unknown))})
+        raise PartnerError(
+            _("There is no such permission of a key: %(names)s.") % {"names": ", ".join(sorted(unknown))}
+        )
     if expires_at is not None and expires_at <= database_now():
         raise PartnerError(_("The key would have expired already: choose a later time, or none."))
     key, text = new_api_key(business_line=business_line, label=label, expires_at=expires_at, scopes=scopes)

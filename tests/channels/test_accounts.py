@@ -79,7 +79,7 @@ def test_facts_are_of_active_accounts_that_the_line_may_use() -> None:
     made(code="all")
     made(code="shops", business_line=line)
     made(code="banks", business_line=other)
-    services.pause_account(actor="test", account=made(code="asleep"))
+    services.pause_account(actor="test", account=made(code="asleep"), reason="no balance")
     assert [facts.code for facts in selectors.account_facts(line)] == ["all", "shops"]
     facts = selectors.account_facts(line)[0]
     assert (facts.address_kind, facts.receipts, facts.price_unit) == ("phone", "push", "piece")
@@ -93,7 +93,7 @@ def test_breaker_and_pause_are_reset_once_and_on_record() -> None:
     assert [held.code for held in selectors.open_breakers()] == ["sms"]
     for _twice in range(2):
         services.close_breaker(actor="test", account=account)
-        services.pause_account(actor="test", account=account)
+        services.pause_account(actor="test", account=account, reason="no balance")
     assert not selectors.open_breakers().exists()
     held = ChannelAccount.objects.get(pk=account.pk)
     assert (held.open_until, held.faults, held.state) == (None, 0, "PAUSED")

@@ -5,15 +5,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('partners', '0001_initial'),
+        ("partners", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='apikey',
-            name='scopes',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('tokens', 'take access tokens of accounts')], max_length=20), blank=True, default=list, size=None, verbose_name='may also'),
+            model_name="apikey",
+            name="scopes",
+            field=django.contrib.postgres.fields.ArrayField(
+                base_field=models.CharField(choices=[("tokens", "take access tokens of accounts")], max_length=20),
+                blank=True,
+                default=list,
+                size=None,
+                verbose_name="may also",
+            ),
         ),
     ]
