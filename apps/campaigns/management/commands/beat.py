@@ -11,7 +11,9 @@ import structlog
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from apps.campaigns.pipeline import address_space
 from apps.campaigns.pipeline.reap import tick
+from apps.channels.prices import bring_into_force
 from apps.partners.models import IdempotencyKey
 from ums_site import partitions
 from ums_site.clock import boottime, database_now
@@ -19,6 +21,7 @@ from ums_site.database import connection_lost
 
 log = structlog.get_logger(__name__)
 PARTITIONS_EVERY = 600.0
+PRICES_EVERY = 60.0
 KEYS_KEPT = timedelta(days=7)
 
 
@@ -33,10 +36,12 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_given: stop.set())
-        housekeeping_at = 0.0
+        housekeeping_at = prices_at = 0.0
         while not stop.is_set():
             if boottime() >= housekeeping_at and self._round(_housekeeping):
                 housekeeping_at = boottime() + PARTITIONS_EVERY
+            if boottime() >= prices_at and self._round(bring_into_force):
+                prices_at = boottime() + PRICES_EVERY
             self._round(tick)
             if options["once"]:
                 return
@@ -59,4 +64,5 @@ class Command(BaseCommand):
 def _housekeeping() -> None:
     now = database_now()
     partitions.ensure(now.date())
+    address_space.forget()
     IdempotencyKey.objects.filter(created_at__lt=now - KEYS_KEPT).delete()
