@@ -44,12 +44,16 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """attempts: calls that counted, this one included; `first_intent_at` of the whole delivery; `jitter` in [0, 1)."""
+    """attempts: calls that counted, this one included; `first_intent_at` of the whole delivery; `jitter` in [0, 1).
+
+    `alone`: its call had no other recipient, so the same call can be made again to the byte.
+    """
 
     attempts: int
     first_intent_at: datetime
     expires_at: datetime | None
     jitter: float
+    alone: bool = True
 
 
 def backoff(attempts: int, jitter: float, at_least: timedelta | None = None) -> timedelta:
@@ -103,9 +107,9 @@ def _after_unknown(
     now: datetime,
     t_http: timedelta,
 ) -> After:
-    if key_still_counts(capabilities, history.first_intent_at, now, t_http) and history.attempts < MOST_ATTEMPTS:
+    if repeat_counts(capabilities, history, now, t_http) and history.attempts < MOST_ATTEMPTS:
         until = now + backoff(history.attempts, history.jitter)
-        if key_still_counts(capabilities, history.first_intent_at, until, t_http):
+        if repeat_counts(capabilities, history, until, t_http):
             return After("HELD", f"same_key: {code}", until)
     may_repeat = message_class is MessageClass.OTP and not capabilities.can_query and not capabilities.echoes_reference
     if may_repeat and history.attempts < MOST_ATTEMPTS:
@@ -113,11 +117,17 @@ def _after_unknown(
     return After("UNKNOWN", code)
 
 
-def key_still_counts(capabilities: Capabilities, first_intent_at: datetime, at: datetime, t_http: timedelta) -> bool:
-    """Whether a call that begins at `at` would be de-duplicated against the first one."""
-    if capabilities.idempotency is not Idempotency.KEYED:
+def repeat_counts(capabilities: Capabilities, history: History, at: datetime, t_http: timedelta) -> bool:
+    """Whether a repeat that begins at `at` would be de-duplicated against the first call.
+
+    By its key; or by its content where the call can be made again to the byte, which one with several recipients
+    cannot: some of them may have been called off meanwhile.
+    """
+    if capabilities.idempotency is Idempotency.NONE:
         return False
-    return at + t_http < first_intent_at + capabilities.idempotency_window
+    if capabilities.idempotency is Idempotency.CONTENT and not history.alone:
+        return False
+    return at + t_http < history.first_intent_at + capabilities.idempotency_window
 
 
 def after_crash(

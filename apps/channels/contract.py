@@ -213,6 +213,7 @@ class HookRequest:
     body: bytes = field(repr=False)
     received_at: datetime
     method: str = "POST"
+    path: str = ""  # what the provider put behind the account's own address
 
 
 @dataclass(frozen=True, slots=True)

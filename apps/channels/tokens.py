@@ -49,15 +49,19 @@ class HeldToken:
     version: int
 
 
-def signed_in(account: ChannelAccount) -> tuple[Account, int]:
+def signed_in(account: ChannelAccount, before_fetch: Callable[[], None] = lambda: None) -> tuple[Account, int]:
     """The account as its adapter sees it, with the access token in force where its kind uses one, and that one's version.
 
+    `before_fetch` is called before anything that takes its time: a fetch, or the wait for somebody else's.
     Must not be called inside a transaction. Raises TokenRefused or TokenBusy.
     """
     plain = opened(account)
     if not adapter(account.kind).uses_token:
         return plain, 0
-    found = held(account, ACCESS, lambda: _access_token(plain))
+    found = _standing(SharedToken.objects.filter(account=account, name=ACCESS).first())
+    if found is None:
+        before_fetch()
+        found = held(account, ACCESS, lambda: _access_token(plain))
     return replace(plain, token=found.value), found.version
 
 

@@ -42,7 +42,7 @@ def test_a_body_is_stored_sealed_and_answered_as_the_provider_expects(client: Cl
     assert b"13800000001" not in bytes(row.sealed)
     head, body = keyring().open_bytes(row.sealed, INBOX_PLACE).split(b"\n", 1)
     held = json.loads(head)
-    assert (body, held["query"], held["headers"]["X-Sign"]) == (REPORT, {"a": "1"}, "s")
+    assert (body, held["query"], held["headers"]["x-sign"]) == (REPORT, {"a": "1"}, "s")
 
 
 def test_csrf_and_sessions_play_no_part(account: ChannelAccount) -> None:

@@ -11,24 +11,26 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 from apps.campaigns.models import Batch
-from apps.campaigns.pipeline.lease import give_back, lease, lease_of, look_again
+from apps.campaigns.pipeline.lease import give_back, lease, lease_of, look_again, open_breaker
 from apps.campaigns.pipeline.results import until_written, write_results
 from apps.campaigns.pipeline.sending import Flight, Sending
 from apps.campaigns.pipeline.transports import Heard, Transports
 from apps.campaigns.pipeline.window import Order
 from apps.channels.models import ChannelAccount
-from apps.channels.outcomes import Accepted
+from apps.channels.outcomes import Accepted, Misconfigured
 from apps.channels.registry import adapter
-from apps.channels.services import opened
+from apps.channels.tokens import TokenBusy, TokenRefused, signed_in
 from apps.templates.selectors import compiled
 from ums_site.clock import boottime
 from ums_site.failpoints import failpoint
 
 OPEN_WINDOWS = 2
 TURN_SECONDS = 1.0  # no batch is leased later than this: follow-ups and expansion want their turn too
+WITHOUT_TOKEN = timedelta(seconds=2)
 PATIENCE_SECONDS = 0.05  # the longest wait for an answer before the batches are looked at again
 
 
@@ -45,16 +47,27 @@ def send_next_of(account_id: int, stop_at: float, transports: Transports) -> boo
     return _Stream(partial(lease_of, account_id), stop_at, transports).run()
 
 
-def _order(batch: Batch) -> Order:
-    account = ChannelAccount.objects.get(pk=batch.account_id)
+def _order(batch: Batch, before_fetch: Callable[[], None]) -> Order:
+    row = ChannelAccount.objects.get(pk=batch.account_id)
+    account, token_version = signed_in(row, before_fetch)
     return Order(
         batch=batch,
         campaign=batch.campaign,
-        account_row=account,
-        account=opened(account),
-        adapter=adapter(account.kind),
-        body=compiled(batch.campaign.template_version_id, account.kind),
+        account_row=row,
+        account=account,
+        adapter=adapter(row.kind),
+        body=compiled(batch.campaign.template_version_id, row.kind),
+        token_version=token_version,
     )
+
+
+def _not_signed_in(batch: Batch, refused: TokenRefused | TokenBusy) -> None:
+    """The provider gave no access token: nothing of the batch was tried, and a misconfigured account is stopped."""
+    outcome = getattr(refused, "outcome", None)
+    if isinstance(outcome, Misconfigured):
+        open_breaker(ChannelAccount.objects.get(pk=batch.account_id), outcome.words)
+    wait = getattr(outcome, "retry_after", None) or WITHOUT_TOKEN
+    give_back(batch, "READY", wait.total_seconds())
 
 
 class _Stream:
@@ -81,19 +94,25 @@ class _Stream:
     def _fill(self) -> None:
         """Opens windows up to the limit: of the batch at hand, then of the next that is due."""
         while sum([len(one.flights) for one in self.sendings]) < OPEN_WINDOWS:
-            if (not self.sendings or self.sendings[-1].leave_as) and not self._lease_next():
-                return
-            self.sendings[-1].open_window()
-            self._close_what_is_over()
+            if not self.sendings or self.sendings[-1].leave_as:
+                if not self._lease_next():
+                    return
+            else:
+                self.sendings[-1].open_window()
+                self._close_what_is_over()
 
     def _lease_next(self) -> bool:
         batch = self.lease() if boottime() < self.lease_by else None
         if batch is None:
             self.lease_by = 0.0  # nothing is due, or the turn is over: what is in flight is heard, then others work
             return False
-        order = _order(batch)
-        self.sendings.append(Sending(order, self.transports.of(order.account_row), self.stop_at))
         self.leased_any = True
+        try:
+            order = _order(batch, self._hear_out)
+        except (TokenRefused, TokenBusy) as refused:
+            self._written(partial(_not_signed_in, batch, refused))
+            return True
+        self.sendings.append(Sending(order, self.transports.of(order.account_row), self.stop_at))
         return True
 
     def _listen(self) -> None:
@@ -115,6 +134,11 @@ class _Stream:
             if sending.stopped:
                 self._stop(sending.order.account_row)
         self._close_what_is_over()
+
+    def _hear_out(self) -> None:
+        """Hears what is in flight to its end: what comes next blocks, and answers must not wait for it."""
+        while self.heard or any(one.client.in_flight for one in self.sendings):
+            self._listen()
 
     def _hear(self, seconds: float) -> None:
         """Takes what the clients of the leased batches have heard; waits up to `seconds` where there is nothing yet."""
@@ -140,7 +164,8 @@ class _Stream:
     def _close(self, flight: Flight) -> None:
         failpoint("before_result_commit")
         order = flight.sending.order
-        self._written(partial(write_results, order.batch.epoch, order.account_row.price, flight.results))
+        filed_under = order.account_row.pk if order.adapter.capabilities.finds_by_provider_id else None
+        self._written(partial(write_results, order.batch.epoch, order.account_row.price, flight.results, filed_under))
         flight.sending.flights.remove(flight)
 
     def _drain(self) -> None:
@@ -149,8 +174,7 @@ class _Stream:
         The batch at hand, and any with a row between intent and result, is not given back: the reaper looks through
         batches whose lease has run out.
         """
-        while self.heard or any(one.client.in_flight for one in self.sendings):
-            self._listen()
+        self._hear_out()
         for sending in self.sendings:
             for flight in list(sending.flights):
                 self._close(flight)

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import connection
 
-from apps.channels import inbound
-from apps.channels.contract import BadReceipt, HookRequest, ReceiptEvent
+from apps.channels import hooks, inbound
+from apps.channels.contract import BadReceipt, HookEvent, HookRequest
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from apps.channels.services import opened
@@ -38,9 +38,9 @@ class Body:
     unmatched: int = 0
 
 
-def store(*, account_id: int, headers: Mapping[str, str], query: Mapping[str, str], body: bytes) -> int:
+def store(*, account_id: int, headers: Mapping[str, str], query: Mapping[str, str], body: bytes, path: str = "") -> int:
     """Puts a body into the inbox, sealed, and returns its id. Nothing of it is looked at: the answer must be quick."""
-    head = json.dumps({"headers": dict(headers), "query": dict(query)}).encode()
+    head = json.dumps({"headers": dict(headers), "query": dict(query), "path": path}).encode()
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO campaigns_receiptinbox (account_id, sealed, state, note, received_at, next_try_at, tries, events) "
@@ -54,7 +54,7 @@ def unwrapped(body: Body) -> HookRequest:
     """What arrived at the hook. Raises SealBroken."""
     head, _end, raw = keyring().open_bytes(body.sealed, INBOX_PLACE).partition(b"\n")
     held = json.loads(head)
-    return HookRequest(held["headers"], held["query"], raw, body.received_at)
+    return HookRequest(held["headers"], held["query"], raw, body.received_at, "POST", held["path"])
 
 
 DUE = """
@@ -70,7 +70,7 @@ def due(most: int) -> list[Body]:
         return [Body(*row) for row in cursor.fetchall()]
 
 
-def read(body: Body, account: ChannelAccount | None) -> Sequence[ReceiptEvent]:
+def read(body: Body, account: ChannelAccount | None) -> Sequence[HookEvent]:
     """The events in a body; none where it cannot be read, which is noted on it."""
     if account is None:
         body.state, body.note = "BAD", "the account is gone"
@@ -78,9 +78,9 @@ def read(body: Body, account: ChannelAccount | None) -> Sequence[ReceiptEvent]:
     try:
         kind, request = adapter(account.kind), unwrapped(body)
         if kind.transport == "session":
-            events: Sequence[ReceiptEvent] = inbound.heard(kind, opened(account), request.body, request.received_at)
+            events: Sequence[HookEvent] = inbound.heard(kind, opened(account), request.body, request.received_at)
         else:
-            events = kind.parse_hook(opened(account), request)
+            events = hooks.heard(kind, opened(account), request)
     except BadReceipt as bad:
         body.state, body.note = "BAD", str(bad)[:200]
         return []

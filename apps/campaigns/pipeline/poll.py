@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import connection, transaction
 
@@ -16,10 +17,11 @@ from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.receipts import merge_events
 from apps.campaigns.pipeline.settle import POLL_BEFORE, POLL_GAP
 from apps.campaigns.pipeline.transports import Client, Transports
-from apps.channels.contract import Account, Adapter, Envelope, HttpAnswer, HttpRequest, ReceiptEvent, Receipts
+from apps.channels.contract import Account, Adapter, Envelope, HttpAnswer, HttpRequest, ReceiptEvent
 from apps.channels.models import ChannelAccount
+from apps.channels.outcomes import StaleToken
 from apps.channels.registry import adapter
-from apps.channels.services import opened
+from apps.channels.tokens import TokenBusy, TokenRefused, refused, signed_in
 from ums_site.clock import boottime, transaction_now
 from ums_site.crypto import binding_place, keyring
 from ums_site.ids import to_base36
@@ -46,21 +48,26 @@ def poll_next(transports: Transports, stop_at: float) -> bool:
     if batch is None:
         return False
     account = ChannelAccount.objects.get(pk=batch.account_id)
-    kind, sender = adapter(account.kind), opened(account)
+    try:
+        sender, token_version = signed_in(account)
+    except (TokenRefused, TokenBusy):
+        return True  # asked again when the claim runs out; dispatch tells of a refusal in the account's breaker
+    kind = adapter(account.kind)
     events: list[ReceiptEvent] = []
     client = transports.of(account)
     now = transaction_now()
+    hear = partial(_hear, client, account, sender, token_version, now)
     for question in _questions(batch, kind, sender):
         client.start(question, question.request, None)
         if client.in_flight >= account.max_in_flight:
-            events += _hear(client, kind, sender, now)
+            events += hear()
         if boottime() > stop_at:
             break
     while client.in_flight:
-        events += _hear(client, kind, sender, now)
+        events += hear()
     with transaction.atomic():
         merge_events(account, events, transaction_now())
-        _ask_again(batch)
+        _ask_again(batch, kind)
     return True
 
 
@@ -82,8 +89,10 @@ def _claim() -> Batch | None:
 
 ASK_AGAIN = """
 WITH left_over AS (
-    SELECT min(coalesce(accepted_at, first_intent_at)) AS since FROM campaigns_delivery
-    WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s AND state IN ('ACCEPTED', 'UNKNOWN')
+    SELECT min(coalesce(d.accepted_at, d.first_intent_at)) AS since
+    FROM campaigns_delivery d JOIN ums_channels_channelaccount a ON a.id = d.account_id
+    WHERE d.batch_id = %(batch)s AND d.id BETWEEN %(first)s AND %(last)s AND d.state = ANY(%(open)s)
+      AND (d.state <> 'DELIVERED' OR d.accepted_at + a.receipt_window > now())
 )
 UPDATE campaigns_batch b SET poll_at = CASE WHEN l.since IS NULL THEN NULL ELSE
     least(now() + greatest(%(soonest)s, least(%(latest)s, (now() - l.since) * %(further)s)),
@@ -92,7 +101,12 @@ FROM left_over l WHERE b.id = %(batch)s
 """
 
 
-def _ask_again(batch: Batch) -> None:
+def _open_states(kind: Adapter) -> list[str]:
+    """States about which the provider may still have news; a read receipt comes after the delivered one."""
+    return ["ACCEPTED", "UNKNOWN", "DELIVERED"] if kind.capabilities.reports_read else ["ACCEPTED", "UNKNOWN"]
+
+
+def _ask_again(batch: Batch, kind: Adapter) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             ASK_AGAIN,
@@ -100,6 +114,7 @@ def _ask_again(batch: Batch) -> None:
                 "batch": batch.pk,
                 "first": batch.first_delivery_id,
                 "last": batch.last_delivery_id,
+                "open": _open_states(kind),
                 "soonest": SOONEST,
                 "latest": LATEST,
                 "further": FURTHER,
@@ -113,19 +128,21 @@ OPEN = """
 SELECT d.id, d.state, d.provider_id, coalesce(d.call_ref, d.id), coalesce(d.accepted_at, d.first_intent_at), b.address,
        b.address_hash
 FROM campaigns_delivery d JOIN users_binding b ON b.id = d.binding_id
-WHERE d.batch_id = %s AND d.id BETWEEN %s AND %s AND d.state IN ('ACCEPTED', 'UNKNOWN') ORDER BY d.id
+JOIN ums_channels_channelaccount a ON a.id = d.account_id
+WHERE d.batch_id = %s AND d.id BETWEEN %s AND %s AND d.state = ANY(%s)
+  AND (d.state = 'UNKNOWN' OR d.accepted_at + a.receipt_window > now()) ORDER BY d.id
 """
 
 
 def _questions(batch: Batch, kind: Adapter, sender: Account) -> Iterator[Question]:
     """Polls grouped by provider id, and queries for what is unknown, as far as the kind can be asked."""
     with connection.cursor() as cursor:
-        cursor.execute(OPEN, [batch.pk, batch.first_delivery_id, batch.last_delivery_id])
+        cursor.execute(OPEN, [batch.pk, batch.first_delivery_id, batch.last_delivery_id, _open_states(kind)])
         rows = cursor.fetchall()
     polled: dict[str, list[tuple[str, str, datetime]]] = {}
     for delivery_id, state, provider_id, call_ref, since, sealed, hashed in rows:
         address = keyring().open(sealed, binding_place(hashed))
-        if state == "ACCEPTED" and kind.capabilities.receipts is Receipts.POLL:
+        if state != "UNKNOWN" and kind.capabilities.receipts.polled:
             polled.setdefault(provider_id, []).append((address, to_base36(delivery_id), since))
         elif state == "UNKNOWN" and kind.capabilities.can_query:
             reference = to_base36(call_ref)
@@ -140,7 +157,10 @@ def _questions(batch: Batch, kind: Adapter, sender: Account) -> Iterator[Questio
             yield Question(request, {address: reference for address, reference, _since in some}, provider_id)
 
 
-def _hear(client: Client, kind: Adapter, sender: Account, now: datetime) -> list[ReceiptEvent]:
+def _hear(
+    client: Client, account: ChannelAccount, sender: Account, token_version: int, now: datetime
+) -> list[ReceiptEvent]:
+    kind = adapter(account.kind)
     events: list[ReceiptEvent] = []
     for question, answer in client.poll(0.2):
         if not isinstance(answer, HttpAnswer):
@@ -149,7 +169,9 @@ def _hear(client: Client, kind: Adapter, sender: Account, now: datetime) -> list
             said = kind.read_query(sender, question.envelope, answer)
         else:
             said = kind.read_poll(sender, question.provider_id, list(question.references), answer, now)
-        if isinstance(said, Sequence):
+        if isinstance(said, StaleToken):
+            refused(account, token_version)  # asked again later, with a new one
+        elif isinstance(said, Sequence):
             events += [_addressed(event, question) for event in said]
     return events
 

@@ -45,6 +45,7 @@ class Filed:
     """One row that a receipt may be about."""
 
     delivery_id: int
+    campaign_id: int
     number: int
     part: int
     parts: int
@@ -52,7 +53,7 @@ class Filed:
 
 
 FIND = """
-SELECT p.provider_id, p.delivery_id, p.number, p.part, p.parts, b.address_hash
+SELECT p.provider_id, p.delivery_id, d.campaign_id, p.number, p.part, p.parts, b.address_hash
 FROM campaigns_providerid p
 JOIN campaigns_delivery d ON d.id = p.delivery_id AND d.id >= %(first)s
 JOIN users_binding b ON b.id = d.binding_id
@@ -68,8 +69,8 @@ def find(account_id: int, provider_ids: Iterable[str], now: datetime) -> dict[st
     if wanted:
         with connection.cursor() as cursor:
             cursor.execute(FIND, {"ids": wanted, "account": account_id, "first": first_id_at(now - LONGEST_WAY)})
-            for provider_id, delivery_id, number, part, parts, hashed in cursor.fetchall():
-                found.setdefault(provider_id, []).append(Filed(delivery_id, number, part, parts, bytes(hashed)))
+            for provider_id, *place, hashed in cursor.fetchall():
+                found.setdefault(provider_id, []).append(Filed(*place, bytes(hashed)))
     return found
 
 
@@ -85,7 +86,7 @@ WHERE p.delivery_id = v.delivery_id AND p.number = v.number AND p.part = v.part
 """
 
 
-def whole_events(hits: Sequence[tuple[ReceiptEvent, Filed]]) -> list[tuple[ReceiptEvent, int]]:
+def joined(hits: Sequence[tuple[ReceiptEvent, Filed]]) -> list[tuple[ReceiptEvent, int]]:
     """(event, delivery id) as the deliveries hear them: those of parts are kept and joined, others pass unchanged."""
     whole = [(event, filed.delivery_id) for event, filed in hits if filed.parts == 1]
     parts = [(event, filed) for event, filed in hits if filed.parts > 1 and event.state in FINAL]
@@ -103,11 +104,11 @@ def whole_events(hits: Sequence[tuple[ReceiptEvent, Filed]]) -> list[tuple[Recei
         if news:
             columns = [list(column) for column in zip(*((*place, state) for place, state in news.items()), strict=True)]
             cursor.execute(MARK, [*columns, ids[0], ids[-1]])
-    joined = ((_joined(event, filed, states), filed.delivery_id) for event, filed in parts)
-    return whole + [(event, delivery_id) for event, delivery_id in joined if event is not None]
+    heard = ((_whole(event, filed, states), filed.delivery_id) for event, filed in parts)
+    return whole + [(event, delivery_id) for event, delivery_id in heard if event is not None]
 
 
-def _joined(event: ReceiptEvent, filed: Filed, states: dict[tuple[int, int, int], str]) -> ReceiptEvent | None:
+def _whole(event: ReceiptEvent, filed: Filed, states: dict[tuple[int, int, int], str]) -> ReceiptEvent | None:
     said = [states.get((filed.delivery_id, filed.number, part), "") for part in range(1, filed.parts + 1)]
     if event.state == "failed":
         return replace(event, pieces=filed.parts) if "failed" in said else None

@@ -66,7 +66,7 @@ def tick() -> None:
 
 
 SUSPECTS = """
-SELECT id, burnt, crashes, first_intent_at FROM campaigns_delivery
+SELECT id, burnt, crashes, first_intent_at, call_ref IS NULL FROM campaigns_delivery
 WHERE batch_id = %s AND id BETWEEN %s AND %s AND state = 'SENDING' AND epoch <= %s ORDER BY id FOR UPDATE
 """
 JUDGE = """
@@ -106,9 +106,9 @@ def _judge_suspect() -> bool:
 
 
 def _decide(batch: Batch, capabilities: Any, row: tuple[Any, ...], now: datetime) -> tuple[Any, ...]:
-    delivery_id, burnt, crashes, first_intent_at = row
+    delivery_id, burnt, crashes, first_intent_at, alone = row
     campaign = batch.campaign
-    history = History(burnt, first_intent_at or now, campaign.expires_at, 0.5)
+    history = History(burnt, first_intent_at or now, campaign.expires_at, 0.5, alone)
     message_class = MessageClass(campaign.message_class)
     decided = after_crash(
         history, crashes + 1, capabilities, message_class, now, timedelta(seconds=settings.UMS_TIMERS.t_http)

@@ -7,7 +7,7 @@ state only ever rises in rank, and a body with an event whose delivery is not th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,14 +16,17 @@ from django.db import connection, transaction
 
 from apps.campaigns.models import Campaign
 from apps.campaigns.pipeline import inbox
+from apps.campaigns.pipeline.columns import numbers
+from apps.campaigns.pipeline.matching import matched
 from apps.campaigns.pipeline.plan import loaded_plan
 from apps.campaigns.pipeline.settle import CLOCKS_APART, SUCCEED, call_off, settle
-from apps.channels.contract import ReceiptEvent
+from apps.channels.contract import AddressEvent, ReceiptEvent
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
-from apps.users.addressing import AddressRefused, hash_of
+from apps.users import reachability
+from apps.users.reachability import Said
 from ums_site.clock import transaction_now
-from ums_site.ids import SHIFT, first_row_id, from_base36
+from ums_site.ids import SHIFT, first_row_id
 
 AT_ONCE = 100  # bodies a merge takes, each of up to some hundreds of events
 ENOUGH = 20_000  # events: a merge that has as many leaves the rest of its bodies to the next one
@@ -48,11 +51,16 @@ def merge_next() -> int:
         accounts = ChannelAccount.objects.in_bulk({body.account_id for body in bodies})
         events: dict[int, list[ReceiptEvent]] = {}
         owners: dict[int, list[inbox.Body]] = {}
+        addresses: list[Said] = []
         taken = count = 0
         for body in bodies:
             found = inbox.read(body, accounts.get(body.account_id))
-            events.setdefault(body.account_id, []).extend(found)
-            owners.setdefault(body.account_id, []).extend([body] * len(found))
+            told = [event for event in found if isinstance(event, ReceiptEvent)]
+            events.setdefault(body.account_id, []).extend(told)
+            owners.setdefault(body.account_id, []).extend([body] * len(told))
+            if len(told) < len(found):
+                kind = adapter(accounts[body.account_id].kind).capabilities.address_kind
+                addresses += [_said(kind, event) for event in found if isinstance(event, AddressEvent)]
             taken, count = taken + 1, count + len(found)
             if count >= ENOUGH:
                 break
@@ -60,8 +68,13 @@ def merge_next() -> int:
             if said:
                 for place in merge_events(accounts[account_id], said, now):
                     owners[account_id][place].unmatched += 1
+        reachability.note(addresses)
         inbox.file(bodies[:taken], now)
     return taken
+
+
+def _said(kind: str, event: AddressEvent) -> Said:
+    return Said(kind, event.address, event.reachable, event.reason, event.occurred_at, event.unionid)
 
 
 MERGE = f"""
@@ -95,15 +108,14 @@ def merge_events(account: ChannelAccount, events: Sequence[ReceiptEvent], now: d
 
     Call inside a transaction, `now` being its time. Repeating it changes nothing.
     """
-    found = _find(account, events)
+    found = matched(account, events, now)
     news = _News()
-    for event, delivery_id in zip(events, found.deliveries, strict=True):
-        if delivery_id is not None:
-            news.add(delivery_id, event)
+    for event, delivery_id in found.hits:
+        news.add(delivery_id, event)
     if news.best:
-        _apply(account, news, found.campaign_ids, now)
+        _apply(account, news, sorted(found.campaign_ids), now)
         _mark_bad_addresses(news.bad)
-    return [place for place, delivery_id in enumerate(found.deliveries) if delivery_id is None]
+    return found.unmatched
 
 
 @dataclass(slots=True)
@@ -138,18 +150,13 @@ class _News:
             "codes": [code[:100] for _state, code, _at, _words in self.facts],
             "words": [words[:200] for _state, _code, _at, words in self.facts],
             "times": [at for _state, _code, at, _words in self.facts],
-            "ids": _array(delivery_id for delivery_id, _fact in pairs),
-            "facts": _array(number for _delivery_id, number in pairs),
-            "best_ids": _array(delivery_id for delivery_id, _fact in best),
-            "best_facts": _array(number for _delivery_id, number in best),
+            "ids": numbers(delivery_id for delivery_id, _fact in pairs),
+            "facts": numbers(number for _delivery_id, number in pairs),
+            "best_ids": numbers(delivery_id for delivery_id, _fact in best),
+            "best_facts": numbers(number for _delivery_id, number in best),
             "low": best[0][0],
             "high": best[-1][0],
         }
-
-
-def _array(numbers: Any) -> str:
-    """A Postgres array as one literal. Written as ARRAY[...], every number would be an expression to parse."""
-    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def _apply(account: ChannelAccount, news: _News, campaign_ids: Sequence[int], now: datetime) -> None:
@@ -177,78 +184,6 @@ def _apply(account: ChannelAccount, news: _News, campaign_ids: Sequence[int], no
 def _event_hash(state: str, code: str, occurred_at: datetime) -> int:
     said = f"{state}|{code}|{occurred_at.isoformat()}".encode()
     return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big", signed=True)
-
-
-@dataclass(slots=True)
-class _Found:
-    deliveries: list[int | None]  # of each event
-    campaign_ids: list[int]
-
-
-FIND = """
-SELECT count(*), count(call_ref), array_agg(DISTINCT campaign_id) FROM campaigns_delivery
-WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s AND account_id = %s
-"""
-FIND_EACH = """
-SELECT id, batch_id, call_ref FROM campaigns_delivery
-WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s AND account_id = %s
-"""
-
-
-def _find(account: ChannelAccount, events: Sequence[ReceiptEvent]) -> _Found:
-    """The delivery of each event. A reference names the delivery, or the first one of its call: then the address decides."""
-    leads = [from_base36(event.reference) for event in events]
-    known = sorted({lead for lead in leads if lead is not None})
-    if not known:
-        return _Found([None] * len(events), [])
-    place = [_array(known), known[0], known[-1], account.pk]
-    with connection.cursor() as cursor:
-        cursor.execute(FIND, place)
-        count, shared, campaign_ids = cursor.fetchone()
-        if shared or count < len(known):
-            cursor.execute(FIND_EACH, place)
-            rows = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
-            return _Found(_each(cursor, account, list(zip(leads, events, strict=True)), rows), campaign_ids or [])
-    return _Found(leads, campaign_ids)
-
-
-def _each(
-    cursor: Any,
-    account: ChannelAccount,
-    asked: Sequence[tuple[int | None, ReceiptEvent]],
-    rows: Mapping[int, tuple[int, int | None]],
-) -> list[int | None]:
-    """As `_find`, where some references are not ours or stand for a call; rows: delivery -> (batch, first of its call)."""
-    shared = {lead: batch for lead, (batch, call_ref) in rows.items() if call_ref is not None}
-    members = _members(cursor, shared) if shared else {}
-    kind = adapter(account.kind).capabilities.address_kind
-    out: list[int | None] = []
-    for lead, event in asked:
-        if lead not in rows:
-            out.append(None)
-        elif lead in shared and event.address:
-            out.append(members.get((lead, _hash(kind, event.address))))
-        else:
-            out.append(lead)
-    return out
-
-
-def _members(cursor: Any, shared: Mapping[int, int]) -> dict[tuple[int, bytes], int]:
-    """(first delivery of a call, address hash) -> delivery, for calls with several recipients."""
-    cursor.execute(
-        "SELECT d.call_ref, b.address_hash, d.id FROM campaigns_batch k "
-        "JOIN campaigns_delivery d ON d.batch_id = k.id AND d.id BETWEEN k.first_delivery_id AND k.last_delivery_id "
-        "JOIN users_binding b ON b.id = d.binding_id WHERE k.id = ANY(%s) AND d.call_ref = ANY(%s::bigint[])",
-        [sorted(set(shared.values())), sorted(shared)],
-    )
-    return {(row[0], bytes(row[1])): row[2] for row in cursor.fetchall()}
-
-
-def _hash(kind: str, address: str) -> bytes:
-    try:
-        return hash_of(kind, address)
-    except AddressRefused:
-        return b""
 
 
 def _mark_bad_addresses(deliveries: Collection[int]) -> None:

@@ -18,6 +18,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
 from apps.campaigns.ambiguity import After
+from apps.campaigns.pipeline import provider_ids
 from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.doubt import in_doubt
 from ums_site.database import connection_lost
@@ -75,18 +76,20 @@ FROM v WHERE a.delivery_id = v.id AND a.number = v.number AND a.epoch = %s AND a
 """
 
 
-def write_results(epoch: int, price: Decimal, results: Sequence[Result]) -> None:
-    """Writes the results of one window in one transaction."""
+def write_results(epoch: int, price: Decimal, results: Sequence[Result], filed_under: int | None = None) -> None:
+    """Writes the results of one window in one transaction; for an account `filed_under`, with the provider's ids."""
     if results:
-        _write(epoch, price, results)
+        _write(epoch, price, results, filed_under)
 
 
-def _write(epoch: int, price: Decimal, results: Sequence[Result]) -> None:
+def _write(epoch: int, price: Decimal, results: Sequence[Result], filed_under: int | None) -> None:
     accepted = [one for one in results if one.after.state == "ACCEPTED"]
     others = [one for one in results if one.after.state != "ACCEPTED"]
     with transaction.atomic(), connection.cursor() as cursor:
         if accepted:
             cursor.execute(ACCEPTED, _accepted_values(epoch, price, accepted))
+            if filed_under is not None:
+                provider_ids.file(cursor, filed_under, [(r.delivery_id, r.number, r.provider_id) for r in accepted])
         failpoint("mid_result")
         if others:
             cursor.execute(OTHERS, _other_values(epoch, others))

@@ -16,21 +16,24 @@ from django.conf import settings
 from django.db import connection
 
 from apps.campaigns.ambiguity import After, History, after
+from apps.campaigns.pipeline import address_space
 from apps.campaigns.pipeline.lease import close_breaker, open_breaker
 from apps.campaigns.pipeline.results import Result
 from apps.campaigns.pipeline.transports import Client
 from apps.campaigns.pipeline.window import Item, LeaseLost, NotNow, Order, Window, candidates, grouped, intend
 from apps.campaigns.states import MessageClass
+from apps.channels import tokens
 from apps.channels.contract import Answer, Envelope, TransportFault
-from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Rejected, Unavailable, Unknown
+from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Rejected, StaleToken, Unavailable, Unknown
 from apps.channels.transport.http import fetch
 from apps.channels.unmapped import count_unmapped
-from ums_site.clock import boottime
+from ums_site.clock import boottime, transaction_now
 from ums_site.failpoints import failpoint
 
 LARGEST_WINDOW = 250
 WHOLE_BATCH = 500  # calls for many recipients, and retries of them, must see all their rows at once
 JUDGED_AFTER = 20
+NEXT_OF_SEVERAL = timedelta(seconds=1)
 DONE = After("ACCEPTED", "")
 
 
@@ -75,11 +78,11 @@ class Sending:
         if not items:
             self.leave_as = "READY"
             return
-        sendable = [item for item in items if not item.refused and not item.cancelled]
-        groups = self._affordable(grouped(self.order, sendable))
+        self._keep_to_address_limits(items)
+        groups = self._affordable(grouped(self.order, [item for item in items if item.sendable]))
         if groups and self.order.adapter.capabilities.reserves_keys and not self._reserve(groups):
             groups = []
-        not_sent = [item for item in items if item.refused or item.cancelled]
+        not_sent = [item for item in items if not item.sendable]
         if not groups and not not_sent:
             return
         try:
@@ -99,6 +102,22 @@ class Sending:
         if self.order.adapter.call_size(self.order.account) > 1:
             return WHOLE_BATCH
         return min(LARGEST_WINDOW, self.order.account_row.max_in_flight)
+
+    def _keep_to_address_limits(self, items: Sequence[Item]) -> None:
+        """Holds those whose address has had what the provider takes for it; of several to one address one goes now."""
+        limits = self.order.adapter.capabilities.address_limits
+        asked = [item for item in items if item.sendable]
+        if not limits or not asked:
+            return
+        full = address_space.take(self.order.account_row.pk, [item.address_hash for item in asked], limits)
+        served: set[bytes] = set()
+        for item in asked:
+            until = full.get(item.address_hash)
+            if until is None and item.address_hash in served:
+                until = transaction_now() + NEXT_OF_SEVERAL
+            if until is not None:
+                item.held, item.held_until = "address_limit", until
+            served.add(item.address_hash)
 
     def _affordable(self, groups: list[list[Item]]) -> list[list[Item]]:
         """The first groups that the account's and then the campaign's bucket allow; the others keep their turn."""
@@ -176,18 +195,19 @@ class Sending:
     def _keep(self, flight: Flight, group: list[Item], outcome: Outcome | Sequence[Outcome]) -> Outcome:
         outcomes = outcome if isinstance(outcome, (list, tuple)) else [outcome] * len(group)
         jitter = random.random()  # one for the call: rows that share a key come back together
+        alone = len(group) == 1
         for item, one in zip(group, outcomes, strict=True):
-            flight.results.append(self._result(item, one, flight.window, jitter))
+            flight.results.append(self._result(item, one, flight.window, jitter, alone))
         return outcomes[0]
 
-    def _result(self, item: Item, outcome: Outcome, window: Window, jitter: float) -> Result:
+    def _result(self, item: Item, outcome: Outcome, window: Window, jitter: float, alone: bool) -> Result:
         if isinstance(outcome, Accepted):
             return Result(item.delivery_id, item.number, DONE, "accepted", "", "", outcome.provider_id, item.pieces)
         if isinstance(outcome, Unavailable) and outcome.code == "not_started":
             back = After("HELD", "not_started", window.now, burn=False)
             return Result(item.delivery_id, item.number, back, "not_started")
         campaign = self.order.campaign
-        history = History(item.burnt + 1, item.first_intent_at or window.now, campaign.expires_at, jitter)
+        history = History(item.burnt + 1, item.first_intent_at or window.now, campaign.expires_at, jitter, alone)
         decided = after(
             outcome,
             history,
@@ -205,6 +225,8 @@ class Sending:
         if isinstance(outcome, Misconfigured):
             open_breaker(account, outcome.words)
             self.stopped = True
+        elif isinstance(outcome, StaleToken):
+            self._renew(outcome)
         elif isinstance(outcome, (Unavailable, Unknown)) and outcome.code != "not_started":
             self.bad += 1
             if isinstance(outcome, Unknown) and outcome.unmapped:
@@ -216,6 +238,15 @@ class Sending:
             self.good += 1
             if account.faults and not self.leave_as and not self.stopped:
                 close_breaker(account)
+
+    def _renew(self, stale: StaleToken) -> None:
+        """The batch goes back and is leased again, with a new token; where that was refused already, the breaker opens."""
+        if self.leave_as or self.stopped:
+            return
+        self.leave_as = "READY"
+        if not tokens.refused(self.order.account_row, self.order.token_version):
+            open_breaker(self.order.account_row, stale.words)
+            self.stopped = True
 
 
 def take_tokens(key: str, want: int) -> int:

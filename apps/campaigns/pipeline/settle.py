@@ -19,7 +19,6 @@ from apps.campaigns.pipeline.plan import loaded_plan, plan_steps
 from apps.campaigns.policy import Plan
 from apps.campaigns.states import MessageClass
 from apps.campaigns.strategy import DeliveryFacts, Go, Hold, Stop, next_step, quiet_end
-from apps.channels.contract import Receipts
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from ums_site.clock import transaction_now
@@ -207,7 +206,7 @@ def settle_batch(batch: Batch) -> None:
         receipts_end, unknown_end, unknown, accepted = cursor.fetchone()
         look_at = min((one for one in (wait, receipts_end, unknown_end) if one is not None), default=None)
         asks = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
-        poll = (accepted and asks.receipts is Receipts.POLL) or (unknown and asks.can_query)
+        poll = (accepted and asks.receipts.polled) or (unknown and asks.can_query)
         cursor.execute(
             "UPDATE campaigns_batch SET follow_up_at = %s, poll_at = CASE WHEN %s THEN coalesce(poll_at, %s) END, "
             "state = CASE WHEN %s AND state = 'DONE' THEN 'READY' ELSE state END WHERE id = %s",

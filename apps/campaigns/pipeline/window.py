@@ -54,12 +54,16 @@ class Order:
     account: Account
     adapter: Adapter
     body: CompiledBody
+    token_version: int = 0  # of the access token in `account`
     cursor: int = 0  # rows up to this delivery id have had their turn in this lease
 
 
 @dataclass(slots=True)
 class Item:
-    """One delivery in a window. `number` is its attempt; `refused` why it is not sent at all."""
+    """One delivery in a window. `number` is its attempt.
+
+    `refused` says why it is never sent, `cancelled` what called it off, `held` why it waits until `held_until`.
+    """
 
     delivery_id: int
     number: int
@@ -67,10 +71,17 @@ class Item:
     solo: bool
     key: str
     first_intent_at: datetime | None
+    address_hash: bytes = b""
     envelope: Envelope | None = field(default=None, repr=False)
     pieces: int = 1
     refused: str = ""
     cancelled: str = ""
+    held: str = ""
+    held_until: datetime | None = None
+
+    @property
+    def sendable(self) -> bool:
+        return not (self.refused or self.cancelled or self.held)
 
 
 @dataclass(slots=True)
@@ -123,7 +134,7 @@ def candidates(order: Order, most: int) -> list[Item]:
 def _item(order: Order, row: Sequence[Any]) -> Item:
     delivery_id, attempts, burnt, solo, key, first_intent_at = row[:6]
     sealed, hashed, user_id, attributes, sealed_attributes, payload, stop = row[6:]
-    item = Item(delivery_id, attempts + 1, burnt, solo, key, first_intent_at, cancelled=stop)
+    item = Item(delivery_id, attempts + 1, burnt, solo, key, first_intent_at, bytes(hashed), cancelled=stop)
     if stop:
         return item
     try:
@@ -207,8 +218,9 @@ INSERT INTO campaigns_attempt (delivery_id, number, epoch, key, intent_at)
 SELECT id, number, epoch, shown, now() FROM started RETURNING delivery_id
 """
 NOT_SENT = """
-UPDATE campaigns_delivery d SET state = CASE WHEN {in_doubt} THEN 'UNKNOWN_FINAL' ELSE v.state END, reason = v.reason, epoch = %s
-FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v(id, state, reason)
+UPDATE campaigns_delivery d SET state = CASE WHEN v.state <> 'HELD' AND {in_doubt} THEN 'UNKNOWN_FINAL' ELSE v.state END,
+       reason = v.reason, held_until = v.held_until, epoch = %s
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[]) AS v(id, state, reason, held_until)
 WHERE d.id = v.id AND d.batch_id = %s AND d.state IN ('PENDING', 'HELD') AND d.id BETWEEN %s AND %s
 """.format(in_doubt=in_doubt("d"))
 
@@ -258,6 +270,13 @@ def _write_not_sent(cursor: Any, order: Order, items: list[Item], stopped: str) 
     if not items:
         return
     ids = [item.delivery_id for item in items]
-    states = ["REJECTED" if item.refused and not stopped else "CANCELLED" for item in items]
-    reasons = [stopped or item.refused or item.cancelled for item in items]
-    cursor.execute(NOT_SENT, [order.batch.epoch, ids, states, reasons, order.batch.pk, min(ids), max(ids)])
+    states = [_state_of(item, stopped) for item in items]
+    reasons = [stopped or item.refused or item.cancelled or item.held for item in items]
+    held = [None if stopped else item.held_until for item in items]
+    cursor.execute(NOT_SENT, [order.batch.epoch, ids, states, reasons, held, order.batch.pk, min(ids), max(ids)])
+
+
+def _state_of(item: Item, stopped: str) -> str:
+    if stopped or item.cancelled:
+        return "CANCELLED"
+    return "REJECTED" if item.refused else "HELD"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,11 +20,11 @@ from apps.campaigns.ambiguity import (
     after_crash,
     after_unknown_window,
     backoff,
-    key_still_counts,
+    repeat_counts,
 )
 from apps.campaigns.states import MessageClass, may
 from apps.channels.contract import Capabilities, Idempotency
-from apps.channels.outcomes import Accepted, Misconfigured, Rejected, Throttled, Unavailable, Unknown
+from apps.channels.outcomes import Accepted, Misconfigured, Rejected, StaleToken, Throttled, Unavailable, Unknown
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 T_HTTP = timedelta(seconds=10)
@@ -31,10 +32,11 @@ NOTHING = Capabilities("phone")
 KEYED = Capabilities("jpush", idempotency=Idempotency.KEYED, idempotency_window=timedelta(hours=1))
 QUERY = Capabilities("phone", can_query=True)
 ECHO = Capabilities("phone", echoes_reference=True)
-ABILITIES = [NOTHING, KEYED, QUERY, ECHO]
+EQUAL = Capabilities("wecom", idempotency=Idempotency.CONTENT, idempotency_window=timedelta(hours=1))
+ABILITIES = [NOTHING, KEYED, QUERY, ECHO, EQUAL]
 OUTCOMES = [
     Accepted("1"), Rejected("bad", "no"), Rejected("bad", "no", "call"), Misconfigured("auth", "no"), Throttled("qps", "no"),
-    Unavailable("connect", "no"), Unknown("timeout", "?"),
+    Unavailable("connect", "no"), Unknown("timeout", "?"), StaleToken("40014", "no"),
 ]  # fmt: skip
 
 histories = st.builds(
@@ -43,6 +45,7 @@ histories = st.builds(
     first_intent_at=st.integers(0, 7200).map(lambda ago: NOW - timedelta(seconds=ago)),
     expires_at=st.one_of(st.none(), st.integers(-60, 7200).map(lambda ahead: NOW + timedelta(seconds=ahead))),
     jitter=st.floats(0, 1, exclude_max=True),
+    alone=st.booleans(),
 )
 
 
@@ -70,7 +73,7 @@ def test_an_unknown_outcome_is_never_repeated_without_a_reason(
     decided = after(Unknown("timeout", "?"), past, able, message_class, NOW, T_HTTP)
     if decided.state == "HELD" and not decided.stamp:
         assert decided.held_until is not None
-        assert key_still_counts(able, past.first_intent_at, decided.held_until, T_HTTP)
+        assert repeat_counts(able, past, decided.held_until, T_HTTP)
     if decided.stamp:
         assert message_class is MessageClass.OTP and not able.can_query and not able.echoes_reference
 
@@ -96,10 +99,22 @@ def test_the_matrix(able: Capabilities, message_class: MessageClass, state: str,
 
 def test_a_key_counts_until_its_window_is_over_call_included() -> None:
     window = KEYED.idempotency_window
-    assert key_still_counts(KEYED, NOW, NOW + window - T_HTTP - timedelta(seconds=1), T_HTTP)
-    assert not key_still_counts(KEYED, NOW, NOW + window - T_HTTP, T_HTTP)
+    assert repeat_counts(KEYED, history(), NOW + window - T_HTTP - timedelta(seconds=1), T_HTTP)
+    assert not repeat_counts(KEYED, history(), NOW + window - T_HTTP, T_HTTP)
     late = after(Unknown("timeout", "?"), history(ago=3595), KEYED, MessageClass.MARKETING, NOW, T_HTTP)
     assert late.state == "UNKNOWN"
+
+
+def test_equal_content_is_repeated_where_the_call_can_be_made_again_to_the_byte() -> None:
+    for alone, state in ((True, "HELD"), (False, "UNKNOWN")):
+        past = replace(history(), alone=alone)
+        assert after(Unknown("timeout", "?"), past, EQUAL, MessageClass.MARKETING, NOW, T_HTTP).state == state
+        assert after_crash(past, 1, EQUAL, MessageClass.MARKETING, NOW, T_HTTP).state == state
+
+
+def test_a_stale_token_burns_nothing_and_waits_for_nothing() -> None:
+    decided = after(StaleToken("40014", "no"), history(), NOTHING, MessageClass.MARKETING, NOW, T_HTTP)
+    assert (decided.state, decided.held_until, decided.burn) == ("HELD", NOW, False)
 
 
 def test_a_delivery_that_kills_its_worker_is_given_up() -> None:
