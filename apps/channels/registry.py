@@ -17,6 +17,7 @@ KINDS: dict[str, str] = {
     "sms_cmpp": "SmsCmpp",
     "sms_tencent": "SmsTencent",
     "alipay_life": "AlipayLife",
+    "rcs_aliyun": "RcsAliyun",
     "email_smtp": "EmailSmtp",
     "wecom_app": "WecomApp",
     "wecom_robot": "WecomRobot",

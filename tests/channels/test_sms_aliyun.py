@@ -1,7 +1,9 @@
 """What is Aliyun's alone: its signature, the windows of its limits, its way to write numbers."""
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
@@ -9,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.channels.contract import Account, Envelope, HttpAnswer
-from apps.channels.outcomes import Throttled, Unknown
-from apps.channels.providers.sms_aliyun.adapter import SmsAliyun, plain_phone
-from apps.channels.providers.sms_aliyun.signature import Signer, canonical_query, percent
+from apps.channels.outcomes import Rejected, Throttled, Unknown
+from apps.channels.providers.sms_aliyun.adapter import SmsAliyun
+from apps.channels.wire.alibaba_answers import plain_phone
+from apps.channels.wire.alibaba_signature import Signer, canonical_query, percent
 
 ACCOUNT = Account("a", "sms_aliyun", {"access_key_id": "k", "access_key_secret": "s", "base_url": "http://127.0.0.1:1"})
 ENVELOPE = Envelope("k", "r1", "13800138000", {"sign_name": "【签】", "template_code": "T", "params": {}, "text": "x"})
@@ -43,6 +46,52 @@ def test_the_official_clients_signature() -> None:
     envelopes = [Envelope("", "ums-evt-42", f"1380013800{number}", content) for number in range(2)]
     request = adapter.build(account, envelopes, datetime(2025, 1, 2, 11, 4, 5, tzinfo=UTC) - timedelta(hours=8))
     assert request.headers[-1].endswith("Signature=6f2cca15e6d3a2cd233a132817c20355ee73bfcbc8581bf3f734352e88fd6d63")
+
+
+OWN = {
+    "access_key_id": "LTAI5tTestKey0000001",
+    "access_key_secret": "TestSecret0000000000000000000001",
+    "base_url": "https://dysmsapi.aliyuncs.com",
+    "texts_of_call": "own",
+    "recipients_per_call": 1000,
+}
+
+
+def own_texts(*changes: dict[str, Any]) -> list[Envelope]:
+    content = {"sign_name": "测试签名", "template_code": "SMS_100000001"}
+    return [Envelope("", "o1", f"1380013800{number}", content | change) for number, change in enumerate(changes)]
+
+
+def test_the_official_clients_signature_over_a_form() -> None:
+    """The same, for SendBatchSms: the columns stand in the body."""
+    adapter = SmsAliyun(nonce=lambda: "0123456789abcdef0123456789abcdef")
+    envelopes = own_texts({"params": {"code": "1"}}, {"params": {"code": "2"}})
+    request = adapter.build(Account("a", "sms_aliyun", OWN), envelopes, datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert urlsplit(request.url).query == "OutId=o1&TemplateCode=SMS_100000001"
+    assert hashlib.sha256(request.body or b"").hexdigest().startswith("4a4a94cfa583241a2e2f2c0eaa1b2b62")
+    assert "Content-Type: application/x-www-form-urlencoded" in request.headers
+    signed = "SignedHeaders=content-type;host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;"
+    assert signed in request.headers[-1]
+    assert request.headers[-1].endswith("Signature=fd2da86259175c9966bd7f4b9408242e93c92da5dae50aaa6f78ff8545a5cf97")
+
+
+def test_own_texts_are_one_template_and_at_most_a_hundred() -> None:
+    account = Account("a", "sms_aliyun", OWN | {"extend_code": "12"})
+    assert SmsAliyun().call_size(account) == 100
+    assert set(SmsAliyun().check_config(OWN)) == {"recipients_per_call"}
+    request = SmsAliyun().build(account, own_texts({}, {}), datetime.now(UTC))
+    form = dict(parse_qsl((request.body or b"").decode(), strict_parsing=True))
+    assert form["SmsUpExtendCodeJson"] == '["12","12"]' and form["TemplateParamJson"] == "[{},{}]"
+    with pytest.raises(ValueError):
+        SmsAliyun().build(account, own_texts({}, {"template_code": "SMS_2"}), datetime.now(UTC))
+    assert "PhoneNumbers=" in SmsAliyun().build(account, own_texts({}), datetime.now(UTC)).url
+
+
+@pytest.mark.parametrize("code", ["isv.PARAM_NOT_SUPPORT_URL", "isv.MOBILE_NUMBER_ILLEGAL"])
+def test_whose_of_several_own_texts_was_refused_is_looked_for(code: str) -> None:
+    answer = HttpAnswer(200, {}, f'{{"Code":"{code}"}}'.encode())
+    outcome = SmsAliyun().read(Account("a", "sms_aliyun", OWN), own_texts({}, {}), answer)
+    assert isinstance(outcome, Rejected) and outcome.scope == "call"
 
 
 @given(st.text())

@@ -1,20 +1,18 @@
-"""SMS over Alibaba Cloud (dysmsapi 2017-05-25): SendSms, SmsReport receipts, QuerySendDetails."""
+"""SMS over Alibaba Cloud (dysmsapi 2017-05-25): SendSms, SendBatchSms, SmsReport receipts, QuerySendDetails."""
 
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from apps.channels.contract import (
     Account,
     Adapter,
     Answer,
+    ApprovedTemplate,
     BadReceipt,
     Capabilities,
     ConfigField,
@@ -26,26 +24,29 @@ from apps.channels.contract import (
     ReceiptEvent,
     Receipts,
 )
-from apps.channels.outcomes import Accepted, Outcome, Rejected, Throttled, Unknown
+from apps.channels.outcomes import Accepted, Outcome, Rejected, Unknown
 from apps.channels.pieces import count_pieces
-from apps.channels.providers.sms_aliyun.codes import CODES, STATES
-from apps.channels.providers.sms_aliyun.signature import Signer, canonical_query, percent, percent_cached
+from apps.channels.providers.sms_aliyun.codes import CODES
+from apps.channels.providers.sms_aliyun.receipts import BAD_NUMBER_CODES, bad_numbers, detailed, listed, pushed
+from apps.channels.wire.alibaba_answers import (
+    BEIJING,
+    CREDENTIAL_FIELDS,
+    OFFSET_FIELD,
+    credential_problems,
+    integer,
+    new_nonce,
+    plain_phone,
+    receipt_zone,
+    refusal,
+)
+from apps.channels.wire.alibaba_signature import Signer, canonical_query, percent, percent_cached
+from apps.channels.wire.json_answer import dumps, json_object
 
-BEIJING = timezone(timedelta(hours=8))
 MAX_PHONES = 1000
+MAX_OWN = 100  # of SendBatchSms
 MAX_LENGTH = 500  # signature with its 【】 and text together
 QUERY_PAGE = 50
-BAD_NUMBER_CODES = "MK:0001,INVALID_NUMBER,MOBILE_NOT_ON_SERVICE,MOBILE_IN_BLACK,BLACKLIST"
-
-_params_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-def plain_phone(address: str) -> str:
-    """Mainland numbers as 11 digits whatever their prefix, others as country code and number without +."""
-    if len(address) == 11:
-        return address
-    digits = address.removeprefix("+").removeprefix("00")
-    return digits[2:] if len(digits) == 13 and digits.startswith("861") else digits
+SAMPLE_PHONE = "13800138000"  # asked for when credentials are tried; nothing is sent to it
 
 
 class SmsAliyun(Adapter):
@@ -54,25 +55,26 @@ class SmsAliyun(Adapter):
     kind = "sms_aliyun"
     label = "SMS (Alibaba Cloud)"
     config_fields = (
-        ConfigField("access_key_id", "AccessKey ID"),
-        ConfigField("access_key_secret", "AccessKey secret", secret=True),
-        ConfigField("base_url", "Endpoint", type="url", default="https://dysmsapi.aliyuncs.com"),
+        *CREDENTIAL_FIELDS,
         ConfigField(
             "recipients_per_call",
             "Numbers per call",
             type="integer",
             default=1,
             required=False,
-            help="1 to 1000 numbers of equal text in one call. One bad number refuses the whole call.",
+            help="1 to 1000 numbers of equal text in one call, 1 to 100 with own texts. One bad number refuses the whole call.",
+        ),
+        ConfigField(
+            "texts_of_call",
+            "Texts of one call",
+            type="choice",
+            choices=("equal", "own"),
+            default="equal",
+            required=False,
+            help="equal: SendSms, one text for all its numbers. own: SendBatchSms, values of its own for each number.",
         ),
         ConfigField("extend_code", "Extension code for replies", required=False),
-        ConfigField(
-            "receipt_utc_offset",
-            "Hours from UTC of the times in receipts",
-            type="integer",
-            default=8,
-            required=False,
-        ),
+        OFFSET_FIELD,
         ConfigField(
             "bad_number_codes",
             "Receipt codes of numbers that do not exist",
@@ -105,7 +107,7 @@ class SmsAliyun(Adapter):
 
     def __init__(
         self,
-        nonce: Callable[[], str] = lambda: secrets.token_hex(16),
+        nonce: Callable[[], str] = new_nonce,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._nonce = nonce
@@ -113,16 +115,13 @@ class SmsAliyun(Adapter):
         self._signers: dict[str, tuple[Mapping[str, Any], Signer, str]] = {}
 
     def check_config(self, config: Mapping[str, Any]) -> dict[str, str]:
-        problems = super().check_config(config)
-        url = urlsplit(str(config.get("base_url", "")))
-        if "base_url" not in problems and (url.scheme not in ("http", "https") or not url.netloc):
-            problems["base_url"] = "Endpoint must begin with https:// and name a host."
-        if any(c.isspace() for c in str(config.get("access_key_id", ""))):
-            problems["access_key_id"] = "AccessKey ID may not hold blanks or line ends."
-        if not 1 <= _integer(config.get("recipients_per_call"), 1) <= MAX_PHONES:
-            problems["recipients_per_call"] = f"Numbers per call must be from 1 to {MAX_PHONES}."
-        if not -12 <= _integer(config.get("receipt_utc_offset"), 8) <= 14:
-            problems["receipt_utc_offset"] = "Hours from UTC must be from -12 to 14."
+        problems = credential_problems(config) | super().check_config(config)
+        form = config.get("texts_of_call") or "equal"
+        if form not in ("equal", "own"):
+            problems["texts_of_call"] = "Texts of one call is equal or own."
+        most = MAX_OWN if form == "own" else MAX_PHONES
+        if not 1 <= integer(config.get("recipients_per_call"), 1) <= most:
+            problems["recipients_per_call"] = f"Numbers per call must be from 1 to {most}."
         return problems
 
     def check_content(self, content: Mapping[str, Any]) -> dict[str, str]:
@@ -136,10 +135,13 @@ class SmsAliyun(Adapter):
         return count_pieces(content.get("text") or "", content.get("sign_name") or "")
 
     def call_size(self, account: Account) -> int:
-        return min(max(_integer(account.config.get("recipients_per_call"), 1), 1), MAX_PHONES)
+        most = MAX_OWN if _own_texts(account) else MAX_PHONES
+        return min(max(integer(account.config.get("recipients_per_call"), 1), 1), most)
 
     def build(self, account: Account, envelopes: Sequence[Envelope], now: datetime) -> HttpRequest:
-        """SendSms. OutId is the first envelope's reference, for all numbers of the call."""
+        """SendSms, or SendBatchSms for several with own texts. OutId is the first reference, for all numbers of the call."""
+        if len(envelopes) > 1 and _own_texts(account):
+            return self._batch(account, envelopes, now)
         signer, extend = self._signer(account)
         first = envelopes[0]
         content = first.content
@@ -152,8 +154,25 @@ class SmsAliyun(Adapter):
             f"&TemplateCode={percent_cached(content['template_code'])}"
         )
         if params:
-            query = f"{query}&TemplateParam={percent(_params_json(params))}"
+            query = f"{query}&TemplateParam={percent(dumps(params))}"
         return signer.request("SendSms", query, now, self._nonce())
+
+    def _batch(self, account: Account, envelopes: Sequence[Envelope], now: datetime) -> HttpRequest:
+        """Columns in a form body, as the provider's own client has them."""
+        code = envelopes[0].content["template_code"]
+        if any(one.content["template_code"] != code for one in envelopes):
+            raise ValueError("One call carries texts of one template only.")
+        columns = {
+            "PhoneNumberJson": [plain_phone(one.address) for one in envelopes],
+            "SignNameJson": [one.content["sign_name"].strip("【】") for one in envelopes],
+            "TemplateParamJson": [one.content.get("params") or {} for one in envelopes],
+        }
+        extend = account.config.get("extend_code")
+        if extend:
+            columns["SmsUpExtendCodeJson"] = [str(extend)] * len(envelopes)
+        form = canonical_query((name, dumps(column)) for name, column in columns.items())
+        query = f"OutId={envelopes[0].reference}&TemplateCode={percent_cached(code)}"
+        return self._signer(account)[0].request("SendBatchSms", query, now, self._nonce(), form)
 
     def _signer(self, account: Account) -> tuple[Signer, str]:
         known = self._signers.get(account.code)
@@ -166,17 +185,19 @@ class SmsAliyun(Adapter):
         return known[1], known[2]
 
     def read(self, account: Account, envelopes: Sequence[Envelope], answer: Answer) -> Outcome:
-        body = _answer_body(answer)
+        body = json_object(answer)
         if isinstance(body, Unknown):
             return body
         assert isinstance(answer, HttpAnswer)
-        code = body.get("Code")
-        if code == "OK":
+        if body.get("Code") == "OK":
             biz_id = body.get("BizId")
             if answer.status == 200 and isinstance(biz_id, str) and biz_id:
                 return Accepted(biz_id)
             return Unknown("OK", "The provider said OK without a message id.")
-        return _refusal(code, body.get("Message"), answer, len(envelopes))
+        refused = refusal(CODES, body, answer, len(envelopes))
+        if isinstance(refused, Rejected) and len(envelopes) > 1 and _own_texts(account):
+            return replace(refused, scope="call")  # whose text it was is not told
+        return refused
 
     def parse_hook(self, account: Account, request: HookRequest) -> list[ReceiptEvent]:
         try:
@@ -185,145 +206,76 @@ class SmsAliyun(Adapter):
             raise BadReceipt("The body is not JSON.") from None
         if not isinstance(reports, list):
             raise BadReceipt("The body is not a list of reports.")
-        config = account.config
-        zone = timezone(timedelta(hours=_integer(config.get("receipt_utc_offset"), 8)))
-        bad = _prefixes(config.get("bad_number_codes", BAD_NUMBER_CODES))
+        zone, bad = receipt_zone(account.config), bad_numbers(account.config)
         try:
-            return [_event(one, zone, bad, request.received_at) for one in reports if "success" in one]
+            return [pushed(one, zone, bad, request.received_at) for one in reports if "success" in one]
         except (AttributeError, KeyError, TypeError, ValueError):
             raise BadReceipt("A report lacks a field or holds a value that cannot be read.") from None
 
     def build_query(self, account: Account, envelope: Envelope, sent_at: datetime) -> HttpRequest:
         """QuerySendDetails of the day in Beijing. `envelope.reference` is the one that the call carried as OutId."""
-        query = canonical_query(
-            (
-                ("PhoneNumber", plain_phone(envelope.address)),
-                ("SendDate", f"{sent_at.astimezone(BEIJING):%Y%m%d}"),
-                ("PageSize", str(QUERY_PAGE)),
-                ("CurrentPage", "1"),
-            )
-        )
-        return self._signer(account)[0].request("QuerySendDetails", query, self._clock(), self._nonce())
+        return self._ask(account, "QuerySendDetails", _details_of(envelope.address, sent_at))
 
     def read_query(self, account: Account, envelope: Envelope, answer: HttpAnswer) -> list[ReceiptEvent] | Outcome:
-        body = _answer_body(answer)
-        if isinstance(body, Unknown):
+        body = _told(answer)
+        if not isinstance(body, dict):
             return body
-        if body.get("Code") != "OK" or answer.status != 200:
-            return _refusal(body.get("Code"), body.get("Message"), answer, 1)
-        zone = timezone(timedelta(hours=_integer(account.config.get("receipt_utc_offset"), 8)))
-        bad = _prefixes(account.config.get("bad_number_codes", BAD_NUMBER_CODES))
+        zone, bad = receipt_zone(account.config), bad_numbers(account.config)
         try:
             details = body["SmsSendDetailDTOs"]["SmsSendDetailDTO"]
             mine = [one for one in details if one.get("OutId") == envelope.reference]
-            events = [_detail_event(one, zone, bad) for one in mine]
+            events = [detailed(one, zone, bad) for one in mine]
             if not events and int(body.get("TotalCount") or 0) > len(details):
                 return Unknown("more_pages", "More messages went to this number that day than one page shows.")
         except (AttributeError, KeyError, TypeError, ValueError):
             return Unknown("unreadable", "The details of the send cannot be read.")
         return events
 
+    def build_check(self, account: Account) -> HttpRequest:
+        """Today's QuerySendDetails of a sample number: needs the key, its secret and the permission, and sends nothing."""
+        return self._ask(account, "QuerySendDetails", _details_of(SAMPLE_PHONE, self._clock()))
 
-def _integer(value: Any, default: int) -> int:
-    try:
-        return default if value in (None, "") else int(value)
-    except (TypeError, ValueError):
-        return -1000
+    def read_check(self, account: Account, answer: Answer) -> Outcome:
+        assert isinstance(answer, HttpAnswer)
+        body = _told(answer)
+        return Accepted("") if isinstance(body, dict) else body
 
+    def build_templates(self, account: Account, page: int) -> HttpRequest:
+        asked = {"PageIndex": str(page), "PageSize": str(QUERY_PAGE)}
+        return self._ask(account, "QuerySmsTemplateList", asked)
 
-def _prefixes(codes: Any) -> tuple[str, ...]:
-    return tuple(code.strip() for code in str(codes).split(",") if code.strip())
+    def read_templates(self, account: Account, answer: HttpAnswer) -> tuple[list[ApprovedTemplate], bool] | Outcome:
+        body = _told(answer)
+        if not isinstance(body, dict):
+            return body
+        try:
+            found = [listed(row) for row in body["SmsTemplateList"]]
+            seen = (int(body["CurrentPage"]) - 1) * QUERY_PAGE + len(found)
+            return found, seen < int(body["TotalCount"])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return Unknown("unreadable", "The list of templates cannot be read.")
 
-
-def _answer_body(answer: Answer) -> dict[str, Any] | Unknown:
-    if not isinstance(answer, HttpAnswer) or answer.truncated:
-        return Unknown("truncated", "The answer was too long to be read.")
-    try:
-        body = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        return Unknown(f"http_{answer.status}", f"HTTP {answer.status} without a readable answer.")
-    return body
-
-
-def _refusal(code: Any, message: Any, answer: HttpAnswer, recipients: int) -> Outcome:
-    if not isinstance(code, str) or not code or code == "OK":
-        return Unknown(f"http_{answer.status}", f"HTTP {answer.status} without a readable answer.")
-    outcome = CODES.get(code)
-    if outcome is None:
-        return Unknown(code[:80], "A code that is in no table.", unmapped=True)
-    if isinstance(outcome, Rejected) and outcome.scope == "recipient" and recipients > 1:
-        return replace(outcome, scope="call")
-    if isinstance(outcome, Throttled) and outcome.code.endswith("_LIMIT_CONTROL"):
-        if recipients > 1 and outcome.scope == "recipient":
-            return Rejected(code, "One of several numbers has had its share of messages for now.", "call")
-        return replace(outcome, retry_after=_window(code, str(message), answer.headers.get("date")))
-    return outcome
+    def _ask(self, account: Account, action: str, parameters: Mapping[str, str]) -> HttpRequest:
+        query = canonical_query(parameters.items())
+        return self._signer(account)[0].request(action, query, self._clock(), self._nonce())
 
 
-def _window(code: str, message: str, date: str | None) -> timedelta | None:
-    """Time to the end of the limit's window: clock minute, hour, day or month in Beijing; "day" of a number is 24 h."""
-    now = _server_time(date)
-    if code == "isv.MONTH_LIMIT_CONTROL":
-        return (_next_month(now) - now) if now else None
-    if code == "isv.DAY_LIMIT_CONTROL":
-        return _rest(now, timedelta(days=1))
-    if "分钟" in message:
-        return _rest(now, timedelta(minutes=1))
-    if "小时" in message:
-        return _rest(now, timedelta(hours=1))
-    return timedelta(days=1)
+def _own_texts(account: Account) -> bool:
+    return account.config.get("texts_of_call") == "own"
 
 
-def _server_time(date: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(date).astimezone(BEIJING) if date else None
-    except ValueError:
-        return None
+def _details_of(address: str, day: datetime) -> dict[str, str]:
+    return {
+        "PhoneNumber": plain_phone(address),
+        "SendDate": f"{day.astimezone(BEIJING):%Y%m%d}",
+        "PageSize": str(QUERY_PAGE),
+        "CurrentPage": "1",
+    }
 
 
-def _rest(now: datetime | None, window: timedelta) -> timedelta:
-    """To the next multiple of `window` on Beijing's clock and a second more; a whole one if the time is unknown."""
-    if now is None:
-        return window
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    return window - (now - midnight) % window + timedelta(seconds=1)
-
-
-def _next_month(now: datetime) -> datetime:
-    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first + timedelta(days=32)).replace(day=1)
-
-
-def _event(report: Any, zone: timezone, bad: tuple[str, ...], received_at: datetime) -> ReceiptEvent:
-    code = report.get("err_code") or ""
-    time = report.get("report_time")
-    size = report.get("sms_size")
-    success = report["success"]
-    if not isinstance(success, bool):
-        raise ValueError("success is neither true nor false")
-    return ReceiptEvent(
-        "delivered" if success else "failed",
-        code,
-        datetime.fromisoformat(time).replace(tzinfo=zone) if time else received_at,
-        report.get("out_id") or "",
-        report.get("biz_id") or "",
-        plain_phone(report["phone_number"]),
-        report.get("err_msg") or "",
-        int(size) if size else None,
-        not success and code.startswith(bad),
-    )
-
-
-def _detail_event(detail: Mapping[str, Any], zone: timezone, bad: tuple[str, ...]) -> ReceiptEvent:
-    state = STATES[str(detail["SendStatus"])]
-    code = detail.get("ErrCode") or ""
-    return ReceiptEvent(
-        state,
-        code,
-        datetime.fromisoformat(detail.get("ReceiveDate") or detail["SendDate"]).replace(tzinfo=zone),
-        reference=detail["OutId"],
-        address=plain_phone(detail["PhoneNum"]),
-        bad_address=state == "failed" and code.startswith(bad),
-    )
+def _told(answer: HttpAnswer) -> dict[str, Any] | Outcome:
+    """The body of an answer to a question, or what its refusal means."""
+    body = json_object(answer)
+    if isinstance(body, Unknown):
+        return body
+    return body if body.get("Code") == "OK" and answer.status == 200 else refusal(CODES, body, answer)
