@@ -3,8 +3,10 @@
 from simulator.provider import Port, Provider
 from simulator.providers.alipay.api import Alipay
 from simulator.providers.aliyun.api import Aliyun
+from simulator.providers.cmpp.port import Cmpp
 from simulator.providers.fcm.api import Fcm
 from simulator.providers.jpush.api import JPush
+from simulator.providers.smpp.port import Smpp
 from simulator.providers.smtp.port import Smtp
 from simulator.providers.tencent.api import Tencent
 from simulator.providers.wechat.api import WeChat
@@ -22,4 +24,4 @@ PROVIDERS: tuple[type[Provider], ...] = (
 )
 
 # Each listens on a port of its own: --port-<name>, and "<name>": {"host", "port"} in the ready file.
-PORTS: tuple[type[Port], ...] = (Smtp,)
+PORTS: tuple[type[Port], ...] = (Smtp, Smpp, Cmpp)
