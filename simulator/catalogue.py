@@ -5,6 +5,7 @@ from simulator.providers.alipay.api import Alipay
 from simulator.providers.aliyun.api import Aliyun
 from simulator.providers.cmpp.port import Cmpp
 from simulator.providers.fcm.api import Fcm
+from simulator.providers.feishu.api import Feishu
 from simulator.providers.jpush.api import JPush
 from simulator.providers.smpp.port import Smpp
 from simulator.providers.smtp.port import Smtp
@@ -21,6 +22,7 @@ PROVIDERS: tuple[type[Provider], ...] = (
     Tencent,
     Alipay,
     WeCom,
+    Feishu,
 )
 
 # Each listens on a port of its own: --port-<name>, and "<name>": {"host", "port"} in the ready file.

@@ -1,0 +1,1 @@
+"""Feishu: single messages, announcements, robots of groups, read receipts."""
