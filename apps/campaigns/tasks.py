@@ -15,13 +15,14 @@ from apps.campaigns.pipeline.poll import poll_next
 from apps.campaigns.pipeline.receipts import merge_next
 from apps.campaigns.pipeline.settle import follow_up_next
 from apps.campaigns.pipeline.transports import Transports
+from apps.channels.provider_templates import refresh_due
 from apps.channels.registry import session_kinds
 from apps.users.importing import job as imports
 from ums_site.clock import boottime
 from ums_site.queues import heard
 
 # What lane `work` does; apps above this one add theirs when they start.
-BACKGROUND: list[Callable[[], int]] = [imports.run_due]
+BACKGROUND: list[Callable[[], int]] = [imports.run_due, refresh_due]
 
 NEXT_DUE = """
 SELECT extract(epoch FROM min(not_before) - now()) FROM campaigns_batch b

@@ -47,6 +47,8 @@ UNION SELECT 'receipts' WHERE EXISTS (SELECT 1 FROM campaigns_batch WHERE poll_a
 UNION SELECT 'work' WHERE EXISTS (
     SELECT 1 FROM users_peopleimport WHERE state = 'WAITING'
     OR (state = 'RUNNING' AND heartbeat_at < now() - interval '30 s'))
+   OR EXISTS (SELECT 1 FROM ums_channels_templaterefresh WHERE state = 'WAITING'
+              OR (state = 'RUNNING' AND heartbeat_at < now() - interval '60 s'))
    OR EXISTS (SELECT 1 FROM campaigns_campaign WHERE figures IS NULL AND started_at IS NOT NULL
               AND state IN ('FINISHED', 'CANCELLED'))
 """
