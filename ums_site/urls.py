@@ -14,6 +14,7 @@ urlpatterns = [
     path("api/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-page"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/", include("apps.campaigns.api_urls")),
+    path("api/v1/", include("apps.channels.api_urls")),
     path("hooks/", include("apps.campaigns.hook_urls")),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),

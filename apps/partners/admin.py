@@ -13,6 +13,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultiple
 
 from apps.partners import services
 from apps.partners.models import ApiKey, BusinessLine
@@ -39,11 +41,22 @@ class BusinessLineAdmin(ModelAdmin):
 
 
 class ApiKeyForm(forms.ModelForm):
-    """A key that would have ended before it was made helps nobody."""
+    """A key that would have ended before it was made helps nobody; what it may besides sending is off by default."""
+
+    scopes = forms.MultipleChoiceField(
+        label=_("may also"),
+        required=False,
+        choices=ApiKey.Scope.choices,
+        widget=UnfoldAdminCheckboxSelectMultiple,
+        help_text=_(
+            "Careful: with an access token its holder can do everything at the provider that the account can, without "
+            "UMS, its limits and its records. Give it only to systems of your own that need it."
+        ),
+    )
 
     class Meta:
         model = ApiKey
-        fields = ["business_line", "label", "expires_at"]
+        fields = ["business_line", "label", "expires_at", "scopes"]
 
     def clean_expires_at(self) -> datetime | None:
         until: datetime | None = self.cleaned_data["expires_at"]
@@ -56,7 +69,16 @@ class ApiKeyForm(forms.ModelForm):
 class ApiKeyAdmin(ModelAdmin):
     """Keys by their prefix: issued and revoked, never edited."""
 
-    list_display = ["label", "shown_prefix", "business_line", "created_at", "last_used_at", "expires_at", "revoked_at"]
+    list_display = [
+        "label",
+        "shown_prefix",
+        "business_line",
+        "shown_scopes",
+        "created_at",
+        "last_used_at",
+        "expires_at",
+        "revoked_at",
+    ]
     list_filter = ["business_line"]
     list_select_related = ["business_line"]
     search_fields = ["label", "prefix"]
@@ -70,8 +92,14 @@ class ApiKeyAdmin(ModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
         if obj is None:
-            return ["business_line", "label", "expires_at"]
-        return ["business_line", "label", "shown_prefix", "created_at", "last_used_at", "expires_at", "revoked_at"]
+            return ["business_line", "label", "expires_at", "scopes"]
+        seen = ["created_at", "last_used_at", "expires_at", "revoked_at"]
+        return ["business_line", "label", "shown_prefix", "shown_scopes", *seen]
+
+    @display(description=_("may also"))
+    def shown_scopes(self, key: ApiKey) -> str:
+        names = dict(ApiKey.Scope.choices)
+        return ", ".join(str(names.get(one, one)) for one in key.scopes) or "—"
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return False
@@ -85,7 +113,11 @@ class ApiKeyAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         key, text = services.issue_api_key(
-            actor=request.user, business_line=obj.business_line, label=obj.label, expires_at=obj.expires_at
+            actor=request.user,
+            business_line=obj.business_line,
+            label=obj.label,
+            expires_at=obj.expires_at,
+            scopes=obj.scopes,
         )
         obj.pk, obj.prefix, obj.created_at = key.pk, key.prefix, key.created_at
         words = format_html("{} <code>{}</code>", _("Copy this key now, it is not shown again:"), text)

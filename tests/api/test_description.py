@@ -22,7 +22,12 @@ def description(client: Client) -> dict[str, Any]:
 
 def test_every_call_is_described_with_its_answers(description: dict[str, Any]) -> None:
     paths = description["paths"]
-    assert set(paths) == {"/api/v1/messages", "/api/v1/messages/batch", "/api/v1/messages/{message_id}"}
+    assert set(paths) == {
+        "/api/v1/messages",
+        "/api/v1/messages/batch",
+        "/api/v1/messages/{message_id}",
+        "/api/v1/accounts/{code}/token",
+    }
     for path in ("/api/v1/messages", "/api/v1/messages/batch"):
         call = paths[path]["post"]
         assert set(call["responses"]) == {"202", "400", "401", "409", "422"}
