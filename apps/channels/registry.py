@@ -17,6 +17,8 @@ KINDS: dict[str, str] = {
     "sms_cmpp": "SmsCmpp",
     "sms_tencent": "SmsTencent",
     "alipay_life": "AlipayLife",
+    "dingtalk_work": "DingtalkWork",
+    "dingtalk_robot": "DingtalkRobot",
     "rcs_aliyun": "RcsAliyun",
     "email_smtp": "EmailSmtp",
     "wecom_app": "WecomApp",
