@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminCheckboxSelectMultiple
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps.partners import services
 from apps.partners.models import ApiKey, BusinessLine
@@ -47,7 +47,7 @@ class ApiKeyForm(forms.ModelForm):
         label=_("may also"),
         required=False,
         choices=ApiKey.Scope.choices,
-        widget=UnfoldAdminCheckboxSelectMultiple,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=_(
             "Careful: with an access token its holder can do everything at the provider that the account can, without "
             "UMS, its limits and its records. Give it only to systems of your own that need it."
