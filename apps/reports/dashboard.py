@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from django.core.cache import cache
 from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
@@ -19,9 +16,8 @@ from apps.campaigns.words import CAMPAIGN_STATES, STATE_TONES
 from apps.channels.models import ChannelAccount, UnmappedCode
 from apps.channels.selectors import open_breakers
 from ums_site.ids import first_id_at
+from ums_site.kept import kept
 
-Found = TypeVar("Found")
-BUSY_SHARE = 10
 NEWEST = 8
 
 
@@ -39,16 +35,6 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context
 
 
-def _kept(key: str, count: Callable[[], Found]) -> Found:
-    """A count that is made anew for at most a tenth of the time, and every five seconds at the most."""
-    held = cache.get(key)
-    if held is None:
-        begun = time.monotonic()
-        held = count()
-        cache.set(key, held, max(5.0, (time.monotonic() - begun) * BUSY_SHARE))
-    return held  # type: ignore[no-any-return]
-
-
 def _today_start() -> int:
     """The first id of today in the console's time zone."""
     return first_id_at(timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0))
@@ -59,7 +45,7 @@ def _today_states() -> dict[str, int]:
         rows = Message.objects.filter(id__gte=_today_start()).values_list("state").annotate(Count("id"))
         return dict(rows)
 
-    return _kept("dashboard-messages", count)
+    return kept("dashboard-messages", count)
 
 
 def _delivery_states() -> dict[str, int]:
@@ -67,7 +53,7 @@ def _delivery_states() -> dict[str, int]:
         rows = Delivery.objects.filter(id__gte=_today_start()).values_list("state").annotate(Count("id"))
         return dict(rows)
 
-    return _kept("dashboard-deliveries", count)
+    return kept("dashboard-deliveries", count)
 
 
 def _today() -> list[tuple[str, int, str, str]]:
