@@ -9,8 +9,11 @@ class CampaignsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Lets template previews find a person: templates may not import users, campaigns stands above both."""
+        """Lets pages below show what they may not import: a template preview a person, an account people and figures."""
+        from apps.campaigns.beside_accounts import BesideAccounts
         from apps.campaigns.preview_person import lookup
+        from apps.channels import above
         from apps.templates import people
 
         people.register(lookup)
+        above.register(BesideAccounts())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +27,7 @@ from apps.channels.contract import (
     TransportFault,
 )
 from apps.channels.errors import AccountError
-from apps.channels.exchange import Exchanged, shown
+from apps.channels.exchange import COVER, Exchanged, shown
 from apps.channels.models import ChannelAccount
 from apps.channels.outcomes import Accepted, Outcome, StaleToken, Unavailable, Unknown
 from apps.channels.registry import adapter
@@ -38,6 +39,8 @@ from apps.channels.transport.smtp import SmtpClient
 from apps.operators import audit
 from ums_site.ids import first_id_at, to_base36
 
+TOKENS = re.compile(rb'"\w*(?:token|ticket|secret)\w*"\s*:\s*"([^"]+)"', re.IGNORECASE)
+NOBODY: Mapping[str, Any] = {}
 TEST_CELL = 255 << 14  # ids of rows are made in other cells: a receipt for a test meets no delivery
 
 
@@ -56,10 +59,18 @@ class TestSend:
         return self.outcome == "Accepted"
 
 
-def test_send(*, actor: object, account: ChannelAccount, address: str, content: Mapping[str, Any]) -> TestSend:
+def test_send(
+    *,
+    actor: object,
+    account: ChannelAccount,
+    address: str,
+    content: Mapping[str, Any],
+    whose: Mapping[str, Any] = NOBODY,
+) -> TestSend:
     """Sends one real message, also over a paused account: somebody asks for it. Takes one from the account's limit.
 
-    Must not be called inside a transaction. The audit log gets the masked address, before and after the call.
+    Must not be called inside a transaction. The audit log gets the masked address, before and after the call, together
+    with `whose` it is (ids only: the person, the binding, the text).
     Raises AccountError with a sentence per content field, or for `address`; nothing was sent then.
     """
     kind = adapter(account.kind)
@@ -67,7 +78,7 @@ def test_send(*, actor: object, account: ChannelAccount, address: str, content: 
         raise AccountError(problems)
     if not _granted(account):
         raise AccountError({"": _("The account is at its limit at the moment: try again in a moment.")})
-    detail = {"code": account.code, "to": masked(address)}
+    detail = {"code": account.code, "to": masked(address), **whose}
     audit.record(actor=actor, verb="test_send", what=account, detail=detail)
     wire = _Wire([address])
     outcome = _sent(account, wire, address, content)
@@ -111,11 +122,7 @@ def _checked(row: ChannelAccount, wire: _Wire) -> Outcome | None:
     kind, account = adapter(row.kind), opened(row)
     wire.hide(account)
     if kind.uses_token:
-        try:
-            tokens.renewed(row)
-        except tokens.TokenRefused as refused:
-            return refused.outcome
-        return Accepted("")
+        return _token_asked(row, wire)
     asked = kind.build_check(account)
     if asked is None:
         return None
@@ -123,6 +130,19 @@ def _checked(row: ChannelAccount, wire: _Wire) -> Outcome | None:
     if isinstance(answer, TransportFault):
         return Unavailable(answer.code, answer.words)
     return kind.read_check(account, answer)
+
+
+def _token_asked(row: ChannelAccount, wire: _Wire) -> Outcome:
+    """A new token for all processes."""
+    outcome: Outcome = Accepted("")
+    try:
+        wire.hidden.append(tokens.renewed(row, wire.ask_for_token).value)
+    except tokens.TokenRefused as refused:
+        outcome = refused.outcome
+    except tokens.TokenBusy:
+        outcome = Unavailable("busy", _("Another process is fetching the access token: try again."))
+    wire.show_token_call(refused=not isinstance(outcome, Accepted))
+    return outcome
 
 
 def masked(address: str) -> str:
@@ -191,6 +211,7 @@ class _Wire:
     def __init__(self, hidden: Sequence[str]) -> None:
         self.hidden = list(hidden)
         self.exchanges: list[Exchanged] = []
+        self._token_calls: list[tuple[HttpRequest, HttpAnswer | TransportFault]] = []
 
     def hide(self, account: Account) -> None:
         """Covers the account's secrets and its token from now on."""
@@ -202,6 +223,20 @@ class _Wire:
         answer = fetch(request, timeout_s=limit) if isinstance(request, HttpRequest) else _submitted(request, limit)
         self.exchanges.append(shown(request, answer, self.hidden))
         return answer
+
+    def ask_for_token(self, request: HttpRequest, *, timeout_s: float) -> HttpAnswer | TransportFault:
+        answer = fetch(request, timeout_s=timeout_s)
+        self._token_calls.append((request, answer))
+        return answer
+
+    def show_token_call(self, *, refused: bool) -> None:
+        """The bodies stay covered: what buys a token is as good as the token. Only a refusal is read out."""
+        for request, answer in self._token_calls:
+            if isinstance(answer, HttpAnswer):
+                self.hidden += [found.decode("utf-8", "replace") for found in TOKENS.findall(answer.body)]
+                answer = answer if refused or not answer.body else replace(answer, body=COVER.encode())
+            asked = replace(request, body=COVER.encode()) if request.body else request
+            self.exchanges.append(shown(asked, answer, self.hidden))
 
 
 def _submitted(request: MailRequest | SessionRequest, limit_s: float) -> Answer | TransportFault:

@@ -27,6 +27,7 @@ LONGEST_MARGIN = timedelta(minutes=5)
 JUST_NOW = timedelta(seconds=30)  # two tokens refused in this time are no stale ones: the account is at fault
 ACCESS = "access"
 Fetch = Callable[[], tuple[str, timedelta]]
+Ask = Callable[..., HttpAnswer | TransportFault]
 
 
 class TokenBusy(Exception):
@@ -65,18 +66,21 @@ def signed_in(account: ChannelAccount, before_fetch: Callable[[], None] = lambda
     return replace(plain, token=found.value), found.version
 
 
-def renewed(account: ChannelAccount) -> HeldToken:
-    """A token fetched now, whatever stood before; all processes use it from then on. Raises TokenRefused or TokenBusy."""
+def renewed(account: ChannelAccount, ask: Ask = call) -> HeldToken:
+    """A token fetched now, whatever stood before; all processes use it from then on. Raises TokenRefused or TokenBusy.
+
+    `ask` makes the call and must be limited to t_http seconds.
+    """
     SharedToken.objects.filter(account=account, name=ACCESS).update(expires_at=None)
-    return held(account, ACCESS, lambda: _access_token(opened(account)))
+    return held(account, ACCESS, lambda: _access_token(opened(account), ask))
 
 
-def _access_token(account: Account) -> tuple[str, timedelta]:
+def _access_token(account: Account, ask: Ask = call) -> tuple[str, timedelta]:
     kind = adapter(account.kind)
     asked = kind.build_token(account, datetime.now(UTC))
     if isinstance(asked, Token):
         return asked.value, asked.valid
-    answer = call(asked, timeout_s=settings.UMS_TIMERS.t_http)
+    answer = ask(asked, timeout_s=settings.UMS_TIMERS.t_http)
     if isinstance(answer, TransportFault):
         raise TokenRefused(Unavailable(answer.code, answer.words))  # no message was in it
     assert isinstance(answer, HttpAnswer)

@@ -9,8 +9,10 @@ import pytest
 from apps.channels import services
 from apps.channels.errors import AccountError
 from apps.channels.models import ChannelAccount
+from apps.channels.testing import check_account
 from apps.channels.testing import test_send as send_test
 from apps.operators.models import AuditEvent
+from tests.channels import listing_provider
 from tests.simulator.clients import Simulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,3 +57,31 @@ def test_what_is_refused_here_sends_nothing(simulator: Simulator) -> None:
     with pytest.raises(AccountError):  # the account's limit counts for tests too
         send_test(actor="boss", account=slow, address=PHONE, content=TEXT)
     assert len(simulator.ledger()) == before + 1
+
+
+def test_a_check_of_a_kind_with_tokens_shows_the_exchange_and_neither_secret_nor_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listing_provider.register(monkeypatch)
+    with listing_provider.running() as provider:
+        fresh = ChannelAccount(code="listed", name="Listed", kind="listing")
+        settings = {"base_url": provider.url, "secret": provider.secret}
+        held = services.save_account(actor="test", account=fresh, settings=settings)
+        good = check_account(actor="boss", account=held)
+        assert (good.accepted, provider.given) == (True, 1)
+        provider.secret = "another"
+        bad = check_account(actor="boss", account=held)
+    assert (bad.outcome, bad.code) == ("Misconfigured", "bad_secret")
+    (asked,), (refused,) = good.exchanges, bad.exchanges
+    assert "/token?secret=●●●" in asked.asked and "HTTP 200" in asked.answered
+    assert "the-secret" not in str(good) + str(bad) and "token-1" not in str(good)
+    assert '{"error": "secret"}' in refused.answered, "a refusal is read out"
+    verbs = AuditEvent.objects.filter(verb="check_account").values_list("detail__outcome", flat=True)
+    assert list(verbs) == ["Accepted", "Misconfigured"]
+
+
+def test_whose_address_it_was_is_on_record(simulator: Simulator) -> None:
+    good = account(simulator, "TestSecret0000000000000000000001")
+    send_test(actor="boss", account=good, address=PHONE, content=TEXT, whose={"user_id": "U1", "binding": 7})
+    details = AuditEvent.objects.filter(verb__startswith="test_send").values_list("detail", flat=True)
+    assert [(detail["user_id"], detail["binding"]) for detail in details] == [("U1", 7)] * 2

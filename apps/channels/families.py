@@ -1,0 +1,52 @@
+"""The kinds of channel in families, as people look for them; a kind belongs to the family that its name begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.channels.contract import Adapter
+from apps.channels.registry import adapters
+
+FAMILIES: Sequence[tuple[str | Promise, tuple[str, ...]]] = (
+    (_("Short messages"), ("sms",)),
+    (_("App push"), ("push",)),
+    (_("E-mail"), ("email",)),
+    (_("WeChat"), ("wechat",)),
+    (_("WeCom"), ("wecom",)),
+    (_("DingTalk"), ("dingtalk",)),
+    (_("Feishu"), ("feishu",)),
+    (_("Alipay"), ("alipay",)),
+    (_("5G messages"), ("rcs",)),
+)
+OTHERS = _("Others")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Some kinds under a title."""
+
+    title: str | Promise
+    kinds: Sequence[Adapter]
+
+
+def families(search: str = "") -> list[Family]:
+    """Every family that has a kind whose name, label (in both languages) or family holds the search."""
+    known = {prefix for _title, prefixes in FAMILIES for prefix in prefixes}
+    groups = [(title, [one for one in adapters() if _begins(one) in prefixes]) for title, prefixes in FAMILIES]
+    groups.append((OTHERS, [one for one in adapters() if _begins(one) not in known]))
+    found = [Family(title, [one for one in kinds if _meant(search, title, one)]) for title, kinds in groups]
+    return [family for family in found if family.kinds]
+
+
+def _begins(one: Adapter) -> str:
+    return one.kind.partition("_")[0]
+
+
+def _meant(search: str, title: str | Promise, one: Adapter) -> bool:
+    said = f"{one.kind} {one.label} {gettext(one.label)} {title} {one.capabilities.address_kind}".casefold()
+    return all(word in said for word in search.casefold().split())
