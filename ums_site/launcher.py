@@ -143,7 +143,8 @@ class Launcher:
     def pid(self, name: str) -> int | None:
         """The process id, None while it does not run."""
         with self._lock:
-            child = self._runs[name].child
+            run = self._runs.get(name)
+            child = run.child if run is not None else None
             return child.pid if child is not None and child.poll() is None else None
 
     def members(self, name: str) -> list[int]:

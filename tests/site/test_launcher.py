@@ -127,3 +127,32 @@ def test_children_die_with_a_launcher_that_is_killed(tmp_path: Path) -> None:
         assert alive(child)
         os.kill(outer.pid, signal.SIGKILL)
     until(lambda: not alive(child))
+
+
+def test_processes_come_and_go_while_it_runs() -> None:
+    lines = Lines()
+    with Launcher([forever("a")], emit=lines) as launcher:
+        launcher.wait_ready(20)
+        launcher.add(forever("b"))
+        until(lines.has("b", "up"))
+        pid = launcher.pid("b")
+        assert pid is not None
+        launcher.drop("b")
+        launcher.add(forever("b"))  # comes once the old one has gone
+        until(lambda: not alive(pid))
+        until(lambda: launcher.pid("b") not in (None, pid))
+        assert launcher.pid("a") is not None
+        second = launcher.pid("b")
+        assert second is not None
+    assert not alive(second)
+
+
+def test_who_is_dropped_and_does_not_listen_is_killed() -> None:
+    lines = Lines()
+    with Launcher([forever("a", STUBBORN, stop_seconds=0.3)], emit=lines) as launcher:
+        until(lines.has("a", "up"))
+        pid = launcher.pid("a")
+        assert pid is not None
+        launcher.drop("a")
+        until(lambda: not alive(pid))
+        until(lines.has("a", "SIGKILL"))

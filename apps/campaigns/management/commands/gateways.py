@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -15,14 +16,19 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from apps.channels.models import ChannelAccount
 from apps.channels.registry import session_kinds
 from ums_site import processes
 from ums_site.database import connection_lost
+from ums_site.ids import first_id_at
 from ums_site.launcher import Launcher, prefixed
 
 log = structlog.get_logger(__name__)
 EVERY_SECONDS = 2.0
+LISTENS_ON = timedelta(days=3)
+WANTED = """
+SELECT code FROM ums_channels_channelaccount a WHERE kind = ANY(%s) AND (
+    state = 'ACTIVE' OR EXISTS (SELECT 1 FROM campaigns_batch WHERE account_id = a.id AND first_delivery_id >= %s))
+"""
 
 
 class Command(BaseCommand):
@@ -42,11 +48,14 @@ class Command(BaseCommand):
 def wanted(running: set[str]) -> set[str]:
     """Codes of the accounts that are to have a gateway; as before while the database is away.
 
-    A paused account keeps its session: receipts for what it sent still come.
+    A paused account keeps its session for three days after its last batch: receipts for what it sent still come.
     """
     try:
         close_old_connections()
-        return set(ChannelAccount.objects.filter(kind__in=session_kinds()).values_list("code", flat=True))
+        since = first_id_at(datetime.now(UTC) - LISTENS_ON)
+        with connection.cursor() as cursor:
+            cursor.execute(WANTED, [list(session_kinds()), since])
+            return {code for (code,) in cursor.fetchall()}
     except (DatabaseError, InterfaceError) as away:
         if not connection_lost(away):
             raise
