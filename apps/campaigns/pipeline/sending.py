@@ -70,6 +70,7 @@ class Sending:
         self.leave_as = ""  # set once no further window may open: the state that the batch goes to
         self.pause = 0.0
         self.stopped = False
+        self.stale = False  # the provider refused the access token
         self.good = self.bad = 0
 
     def open_window(self) -> None:
@@ -241,9 +242,9 @@ class Sending:
 
     def _renew(self, stale: StaleToken) -> None:
         """The batch goes back and is leased again, with a new token; where that was refused already, the breaker opens."""
-        if self.leave_as or self.stopped:
-            return
-        self.leave_as = "READY"
+        if self.stale:
+            return  # the other calls of the window say the same
+        self.stale, self.leave_as = True, self.leave_as or "READY"
         if not tokens.refused(self.order.account_row, self.order.token_version):
             open_breaker(self.order.account_row, stale.words)
             self.stopped = True
