@@ -7,6 +7,7 @@ for where the simulator listens), the body of its template, a pattern of address
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -48,9 +49,9 @@ class KindStage:
         return adapter(self.kind).capabilities.address_kind
 
 
-def kinds(ready: dict[str, Any]) -> list[KindStage]:
-    """Every kind of the registry; `ready` is the simulator's ready file. KeyError for a kind without a file."""
-    return [_kind(name, ready) for name in KINDS]
+def kinds(ready: dict[str, Any], names: Iterable[str] = tuple(KINDS)) -> list[KindStage]:
+    """These kinds, or every kind of the registry; `ready` is what stands in the simulator's ready file."""
+    return [_kind(name, ready) for name in names]
 
 
 def _kind(name: str, ready: dict[str, Any]) -> KindStage:
