@@ -1,1 +1,1 @@
-"""Alibaba Cloud SMS."""
+"""Alibaba Cloud: short messages and 5G messages."""

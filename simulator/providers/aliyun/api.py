@@ -1,13 +1,10 @@
-"""Alibaba Cloud SMS (dysmsapi 2017-05-25): SendSms, SendBatchSms, QuerySendDetails on ``/``.
+"""Alibaba Cloud messaging (dysmsapi 2017-05-25): SendSms, SendBatchSms, QuerySendDetails, templates and SendRCS on ``/``.
 
 Source of every rule: the project's contract sheet for this provider; codes marked there as [K] are not confirmed.
 """
 
-import hashlib
-import hmac
 import json
 import uuid
-from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,7 +14,8 @@ from simulator.clock import BEIJING, beijing_time
 from simulator.outside import Answer, Arrival, Call, Outside, Submission
 from simulator.posting import Parcel, Poster
 from simulator.provider import Message, Provider, Shown
-from simulator.providers.aliyun import signature
+from simulator.providers.aliyun.gate import Gate
+from simulator.providers.aliyun.rcs import FiveG
 from simulator.providers.aliyun.reports import REPORTS_PER_POST, final_receipt, report_parcel, sms_report
 from simulator.providers.aliyun.rules import (
     AliyunAccount,
@@ -26,11 +24,13 @@ from simulator.providers.aliyun.rules import (
     Text,
     compose,
     normal_number,
+    read_json,
     read_parameters,
+    required,
 )
+from simulator.world import Fate
 
 VERSION = "2017-05-25"
-CLOCK_TOLERANCE = 15 * 60
 HOST_ID = "dysmsapi.aliyuncs.com"
 ACCESS_KEY = "LTAI5tTestKey0000001"
 ACCESS_SECRET = "TestSecret0000000000000000000001"
@@ -40,6 +40,7 @@ APPROVED: dict[str, Any] = {
     "templates": {
         "SMS_100000001": {"text": "您的验证码为${code}，请勿告知他人。", "type": "code"},
         "SMS_100000002": "尊敬的${name}，您的账户余额为${balance}元。回T退订",
+        "RCS_SMS_100000001": {"text": "尊敬的${name}，您的账户余额为${balance}元。", "type": "rcs"},
     },
 }
 
@@ -51,20 +52,20 @@ def answer_json(status: int, document: dict[str, Any]) -> Answer:
 
 
 class Aliyun(Provider):
-    """The SMS provider."""
+    """The provider of short messages, and of 5G messages beside them."""
 
     name = "aliyun"
-    channels = {"sms": "sms"}
-    settings = {"frequency_limits": False}
-    habits = {"empty": 0.0, "blacklisted": 0.0}
-    believable = {"frequency_limits": True, "world": {"empty": 0.02, "blacklisted": 0.01}}
+    channels = {"sms": "sms", "rcs": "rcs"}
+    settings = {"frequency_limits": False, "rcs_falls_back": True}
+    habits = {"empty": 0.0, "blacklisted": 0.0, "unsupported": 0.0}
+    believable = {"frequency_limits": True, "world": {"empty": 0.02, "blacklisted": 0.01, "unsupported": 0.3}}
     default_refusal = "isv.OUT_OF_SERVICE"
 
     def __init__(self, outside: Outside, post: Poster) -> None:
         super().__init__(outside, post)
         self.accounts: dict[str, AliyunAccount] = {}
-        self._nonces: set[tuple[str, str]] = set()
-        self._nonce_order: deque[tuple[float, tuple[str, str]]] = deque()
+        self._gate = Gate(self.accounts)
+        self._rcs = FiveG(self)
         self._frequency = Frequency()
         self._approve(APPROVED)
 
@@ -92,9 +93,18 @@ class Aliyun(Provider):
         text: Text = arrival.content
         return Shown(sender=text.sign, text=f"【{text.sign}】{text.text}")
 
+    def fate(self, channel: str, address: str, pid: str, now: float) -> Fate:
+        """A number that exists for no carrier gets neither kind of message."""
+        habits = self.outside.world.rates(self.name)
+        return self.outside.world.fate(
+            channel, address, pid, now, {word: habits[word] for word in ("empty", "blacklisted")}
+        )
+
     def receipt(self, arrival: Arrival) -> None:
-        """Plan the report of one accepted short message."""
-        if self.post.url(self.name, arrival.account):
+        """Plan the report of one accepted message; 5G messages have an address for reports of their own."""
+        if arrival.content.rcs:
+            self._rcs.tell(arrival)
+        elif self.post.url(self.name, arrival.account):
             self._tell(
                 arrival.account,
                 lambda moment: sms_report(arrival, moment),
@@ -135,6 +145,10 @@ class Aliyun(Provider):
             Refusal("InternalError", "The request processing has failed due to some unknown error.", 500)
         )
 
+    def answered(self, document: dict[str, Any]) -> Answer:
+        """Answer a success."""
+        return answer_json(200, {"Code": "OK", "Message": "OK"} | document)
+
     def _refused(self, refusal: Refusal) -> Answer:
         document = {"Code": refusal.code, "Message": refusal.message, "RequestId": str(uuid.uuid4()).upper()}
         if refusal.status != 200:
@@ -156,15 +170,16 @@ class Aliyun(Provider):
         query = parse_qsl(call.query, keep_blank_values=True)
         form = self._form(call)
         parameters = dict(query + form)
-        if "authorization" in call.headers:
-            key, action, version = self._verify_v3(call, query)
-        else:
-            key, action, version = self._verify_v1(call, parameters)
+        key, action, version = self._gate.admit(call, query, parameters)
         if version != VERSION:
             raise Refusal("InvalidVersion", "Specified parameter Version is not valid.", 400)
-        operation = {"SendSms": self._send, "SendBatchSms": self._send_batch, "QuerySendDetails": self._query}.get(
-            action
-        )
+        operation = {
+            "SendSms": self._send,
+            "SendBatchSms": self._send_batch,
+            "QuerySendDetails": self._query,
+            "QuerySmsTemplateList": self._templates,
+            "SendRCS": self._rcs.send,
+        }.get(action)
         if operation is None:
             raise Refusal(
                 "InvalidAction.NotFound", "Specified api is not found, please check your url and method.", 404
@@ -179,69 +194,14 @@ class Aliyun(Provider):
         except UnicodeDecodeError:
             raise Refusal("isv.INVALID_PARAMETERS", "参数格式不正确") from None
 
-    # --- signatures
-
-    def _verify_v3(self, call: Call, query: list[tuple[str, str]]) -> tuple[str, str, str]:
-        """Check the V3 signature with the header list as sent; return (key, action, version)."""
-        headers = call.headers
-        given = signature.parse_authorization(headers["authorization"])
-        if given is None:
-            raise Refusal("IncompleteSignature", "The request signature does not conform to Aliyun standards.", 400)
-        account = self._account(given.key)
-        self._check_time(headers.get("x-acs-date", ""), call.now)
-        body_hash = hashlib.sha256(call.body).hexdigest() if call.body else signature.EMPTY_HASH
-        request = signature.canonical_request(call.method, "/", query, headers, given.signed_headers, body_hash)
-        good = hmac.compare_digest(signature.sign_v3(account.secret, request), given.signature)
-        if not good or headers.get("x-acs-content-sha256") != body_hash:
-            raise Refusal("SignatureDoesNotMatch", "Specified signature is not matched with our calculation.", 400)
-        if missing := signature.unsigned_headers(headers, given.signed_headers):
-            raise Refusal("IncompleteSignature", f"Headers not signed: {','.join(missing)}", 400)
-        self._use_nonce(given.key, headers.get("x-acs-signature-nonce", ""), call.now)
-        return given.key, headers.get("x-acs-action", ""), headers.get("x-acs-version", "")
-
-    def _verify_v1(self, call: Call, parameters: dict[str, str]) -> tuple[str, str, str]:
-        """Check the legacy signature over all parameters; return (key, action, version)."""
-        if "Signature" not in parameters or "AccessKeyId" not in parameters:
-            raise Refusal("MissingAccessKeyId", "AccessKeyId is mandatory for this action.", 400)
-        account = self._account(parameters["AccessKeyId"])
-        self._check_time(parameters.get("Timestamp", ""), call.now)
-        method = (parameters.get("SignatureMethod"), parameters.get("SignatureVersion"))
-        expected = signature.sign_v1(account.secret, call.method, parameters)
-        if method != ("HMAC-SHA1", "1.0") or not hmac.compare_digest(expected, parameters["Signature"]):
-            raise Refusal("SignatureDoesNotMatch", "Specified signature is not matched with our calculation.", 400)
-        self._use_nonce(parameters["AccessKeyId"], parameters.get("SignatureNonce", ""), call.now)
-        return parameters["AccessKeyId"], parameters.get("Action", ""), parameters.get("Version", "")
-
-    def _account(self, key: str) -> AliyunAccount:
-        account = self.accounts.get(key)
-        if account is None:
-            raise Refusal("InvalidAccessKeyId.NotFound", "Specified access key is not found.", 404)
-        return account
-
-    def _check_time(self, text: str, now: float) -> None:
-        moment = signature.parse_time(text)
-        if moment is None:
-            raise Refusal("InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted.", 400)
-        if abs(now - moment) > CLOCK_TOLERANCE:
-            raise Refusal("InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.", 400)
-
-    def _use_nonce(self, key: str, nonce: str, now: float) -> None:
-        """Remember a nonce as long as its time stamp could still be accepted."""
-        while self._nonce_order and self._nonce_order[0][0] < now - 2 * CLOCK_TOLERANCE:
-            self._nonces.discard(self._nonce_order.popleft()[1])
-        if not nonce or (key, nonce) in self._nonces:
-            raise Refusal("SignatureNonceUsed", "Specified signature nonce was used already.", 400)
-        self._nonces.add((key, nonce))
-        self._nonce_order.append((now, (key, nonce)))
-
     # --- operations
 
     def _send(self, key: str, parameters: dict[str, str], now: float) -> Submission:
-        phones = _required(parameters, "PhoneNumbers").split(",")
+        phones = required(parameters, "PhoneNumbers").split(",")
         if len(phones) > 1000:
             raise Refusal("isv.MOBILE_COUNT_OVER_LIMIT", "手机号码数量超过限制")
-        sign, code = _required(parameters, "SignName"), _required(parameters, "TemplateCode")
-        values = read_parameters(_json(parameters["TemplateParam"])) if parameters.get("TemplateParam") else {}
+        sign, code = required(parameters, "SignName"), required(parameters, "TemplateCode")
+        values = read_parameters(read_json(parameters["TemplateParam"])) if parameters.get("TemplateParam") else {}
         account = self.accounts[key]
         first = compose(account, normal_number(phones[0]), sign, code, values)
         texts = [first, *(first._replace(phone=normal_number(phone)) for phone in phones[1:])]
@@ -249,13 +209,14 @@ class Aliyun(Provider):
 
     def _send_batch(self, key: str, parameters: dict[str, str], now: float) -> Submission:
         names = ("PhoneNumberJson", "SignNameJson", "TemplateParamJson")
-        phones, signs, values = (_json(_required(parameters, name)) for name in names)
-        code = _required(parameters, "TemplateCode")
+        phones, signs, values = (read_json(required(parameters, name)) for name in names)
+        code = required(parameters, "TemplateCode")
         if not all(isinstance(column, list) and column for column in (phones, signs, values)):
             raise Refusal("isv.INVALID_JSON_PARAM", "JSON参数不合法,只接受字符串值")
         if len(phones) > 100:
             raise Refusal("isv.MOBILE_COUNT_OVER_LIMIT", "手机号码数量超过限制")
-        if not len(phones) == len(signs) == len(values):
+        extends = read_json(parameters.get("SmsUpExtendCodeJson") or json.dumps([""] * len(phones)))
+        if not isinstance(extends, list) or not len(phones) == len(signs) == len(values) == len(extends):
             raise Refusal("isv.INVALID_PARAMETERS", "号码、签名、变量的个数不一致")
         account = self.accounts[key]
         texts = [
@@ -281,10 +242,10 @@ class Aliyun(Provider):
         if self.switches["frequency_limits"]:
             for arrival in arrivals:
                 self._frequency.count(arrival.content, arrival.at)
-        return answer_json(200, {"Code": "OK", "Message": "OK", "BizId": pid, "RequestId": str(uuid.uuid4()).upper()})
+        return self.answered({"BizId": pid, "RequestId": str(uuid.uuid4()).upper()})
 
     def _query(self, key: str, parameters: dict[str, str], now: float) -> Submission:
-        phone, day = normal_number(_required(parameters, "PhoneNumber")), _required(parameters, "SendDate")
+        phone, day = normal_number(required(parameters, "PhoneNumber")), required(parameters, "SendDate")
         size, page = _whole(parameters, "PageSize", 50), _whole(parameters, "CurrentPage", 1_000_000)
         if not _recent_day(day, now):
             raise Refusal("isv.INVALID_PARAMETERS", "SendDate不合法")
@@ -295,36 +256,43 @@ class Aliyun(Provider):
                 arrival
                 for arrival in reversed(self.outside.arrived("sms", phone))
                 if arrival.account == key
+                and not arrival.content.rcs
                 and beijing_time(arrival.at)[:10].replace("-", "") == day
                 and biz_id in ("", arrival.pid)
             ]
             rows = [send_detail(arrival, now) for arrival in found[(page - 1) * size : page * size]]
-            document = {
-                "Code": "OK",
-                "Message": "OK",
-                "TotalCount": str(len(found)),
-                "RequestId": str(uuid.uuid4()).upper(),
-            }
-            return answer_json(200, document | {"SmsSendDetailDTOs": {"SmsSendDetailDTO": rows}})
+            document = {"TotalCount": str(len(found)), "RequestId": str(uuid.uuid4()).upper()}
+            return self.answered(document | {"SmsSendDetailDTOs": {"SmsSendDetailDTO": rows}})
 
         return Submission(self.name, "query", [phone], answer)
 
+    def _templates(self, key: str, parameters: dict[str, str], now: float) -> Submission:
+        size, page = _whole(parameters, "PageSize", 50), _whole(parameters, "PageIndex", 1_000_000)
+        every = [(code, one) for code, one in self.accounts[key].templates.items() if one["type"] != "rcs"]
+        rows = [template_row(code, one) for code, one in every[(page - 1) * size : page * size]]
+        document = {"TotalCount": len(every), "CurrentPage": page, "PageSize": size, "SmsTemplateList": rows}
+        document |= {"RequestId": str(uuid.uuid4()).upper()}
+        return Submission(self.name, "query", [], lambda returned: self.answered(document))
 
-def _required(parameters: dict[str, str], name: str) -> str:
-    if not parameters.get(name):
-        raise Refusal("isv.INVALID_PARAMETERS", f"参数缺失: {name}")
-    return parameters[name]
 
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise Refusal("isv.INVALID_JSON_PARAM", "JSON参数不合法,只接受字符串值") from None
+def template_row(code: str, template: dict[str, str]) -> dict[str, Any]:
+    """Return one row of QuerySmsTemplateList."""
+    audit = {"approved": "AUDIT_STATE_PASS", "pending": "AUDIT_STATE_INIT"}.get(
+        template["state"], "AUDIT_STATE_NOT_PASS"
+    )
+    return {
+        "TemplateCode": code,
+        "TemplateName": template.get("name", code),
+        "TemplateContent": template["text"],
+        "TemplateType": {"code": 2, "marketing": 1}.get(template["type"], 0),
+        "AuditStatus": audit,
+        "CreateDate": "2025-01-02 11:04:05",
+        "Reason": {},
+    }
 
 
 def _whole(parameters: dict[str, str], name: str, most: int) -> int:
-    text = _required(parameters, name)
+    text = required(parameters, name)
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
         raise Refusal("isv.INVALID_PARAMETERS", f"{name}不合法")
     return int(text)

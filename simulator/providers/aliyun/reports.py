@@ -37,16 +37,22 @@ def sms_report(arrival: Arrival, reported_at: float) -> dict[str, Any]:
     }
 
 
-def report_parcel(url: str, reports: list[dict[str, Any]]) -> Parcel:
+def report_parcel(url: str, reports: list[dict[str, Any]], label: str = "sms") -> Parcel:
     """Return one post of reports; a stranger would guess the path wrongly and turn the results round."""
 
     def forged() -> Parcel:
-        lies = [report | {"success": not report.get("success")} for report in reports]
+        lies = [report | _turned(report) for report in reports]
         return Parcel("aliyun", url.rstrip("/") + "x", _body(lies), HEADERS, taken=_taken)
 
     return Parcel(
-        "aliyun", url, _body(reports), HEADERS, reports=len(reports), taken=_taken, forged=forged, label="sms"
+        "aliyun", url, _body(reports), HEADERS, reports=len(reports), taken=_taken, forged=forged, label=label
     )
+
+
+def _turned(report: dict[str, Any]) -> dict[str, Any]:
+    if "send_status" in report:
+        return {"send_status": "SEND_FAILED" if report["send_status"] == "SEND_SUCCESS" else "SEND_SUCCESS"}
+    return {"success": not report.get("success")}
 
 
 def _body(reports: list[dict[str, Any]]) -> bytes:

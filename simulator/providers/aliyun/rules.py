@@ -1,5 +1,6 @@
 """What Alibaba Cloud SMS checks before it takes a message: numbers, texts, frequency per number."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -44,6 +45,7 @@ class Text(NamedTuple):
     text: str
     template: str
     kind: str
+    rcs: str = ""  # the form that a 5G message reached the phone in: RCS or PLAIN_TEXT
 
 
 def normal_number(number: str) -> str:
@@ -55,12 +57,14 @@ def normal_number(number: str) -> str:
     return number
 
 
-def compose(account: AliyunAccount, phone: str, sign: str, code: str, parameters: dict[str, Any]) -> Text:
+def compose(
+    account: AliyunAccount, phone: str, sign: str, code: str, parameters: dict[str, Any], rcs: bool = False
+) -> Text:
     """Check signature, template and variables, and return the message; Refusal names what is wrong."""
     if sign not in account.signs:
         raise Refusal("isv.SMS_SIGNATURE_ILLEGAL", "该账号下找不到对应签名")
     template = account.templates.get(code)
-    if template is None or template["state"] != "approved":
+    if template is None or template["state"] != "approved" or (template["type"] == "rcs") is not rcs:
         raise Refusal("isv.SMS_TEMPLATE_ILLEGAL", "该账号下找不到对应模板")
     for value in parameters.values():
         if LINK.search(value):
@@ -88,6 +92,21 @@ def read_parameters(document: Any) -> dict[str, Any]:
             raise Refusal("isv.INVALID_JSON_PARAM", "JSON参数不合法,只接受字符串值")
         values[name] = str(value)
     return values
+
+
+def required(parameters: dict[str, str], name: str) -> str:
+    """Return a parameter that must be there and not empty."""
+    if not parameters.get(name):
+        raise Refusal("isv.INVALID_PARAMETERS", f"参数缺失: {name}")
+    return parameters[name]
+
+
+def read_json(text: str) -> Any:
+    """Return the value of a JSON parameter."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Refusal("isv.INVALID_JSON_PARAM", "JSON参数不合法,只接受字符串值") from None
 
 
 class Frequency:

@@ -70,6 +70,7 @@ class RcsAliyun(Adapter):
     )
     capabilities = Capabilities(address_kind="phone", echoes_reference=True, receipts=Receipts.PUSH)
     hook_answer = ("application/json", b'{"code":0,"msg":"ok"}')
+    verified_with = "alibabacloud-dysmsapi20170525 4.6.0"
 
     def __init__(
         self,

@@ -104,6 +104,7 @@ class SmsAliyun(Adapter):
         price_unit="piece",
     )
     hook_answer = ("application/json", b'{"code":0,"msg":"ok"}')
+    verified_with = "alibabacloud-dysmsapi20170525 4.6.0"
 
     def __init__(
         self,
