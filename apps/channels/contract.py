@@ -127,6 +127,7 @@ class Capabilities:
     address_limits: tuple[AddressLimit, ...] = ()
     offline_store: bool = False
     price_unit: Literal["message", "piece"] = "message"
+    host_per_address: bool = False  # each address has a server of its own: one that fails says nothing of the account
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,13 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider took it over. `provider_id` is its own id, the same for all recipients of one call."""
+    """The provider took it over. `provider_id` is its own id, the same for all recipients of one call.
+
+    `delivered`: its answer is the receipt too, because the recipient itself gave it; nothing else comes later.
+    """
 
     provider_id: str
+    delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,14 @@ class Rejected:
     """Definitely not sent and never will be.
 
     scope: "recipient" – this address; "content" – this text; "call" – one of several recipients or texts of the
-    call is at fault and the provider does not say which: the dispatcher sends each of them alone.
+    call is at fault and the provider does not say which: the dispatcher sends each of them alone. `bad_address`: the
+    provider says that this address is gone for good; nobody tries it again.
     """
 
     code: str
     words: str
     scope: Literal["recipient", "content", "call"] = "recipient"
+    bad_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)

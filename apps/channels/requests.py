@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from apps.channels.outcomes import Rejected, Unavailable, Unknown
+
 
 @dataclass(slots=True)
 class HttpRequest:
@@ -131,8 +133,18 @@ Answer = HttpAnswer | MailAnswer | SessionAnswer
 
 @dataclass(frozen=True, slots=True)
 class TransportFault:
-    """No answer. `sent` is False only where no byte of the request itself can have reached the provider."""
+    """No answer. `sent` is False only where no byte of the request itself can have reached the provider.
+
+    `refused`: it was not sent because our own rules forbid it, and no later time will change that.
+    """
 
     sent: bool
     code: str
     words: str
+    refused: bool = False
+
+    def outcome(self) -> Unknown | Unavailable | Rejected:
+        """What it comes to for every recipient of the call."""
+        if self.refused and not self.sent:
+            return Rejected(self.code, self.words)
+        return (Unknown if self.sent else Unavailable)(self.code, self.words)

@@ -2,7 +2,8 @@
 
 Results are kept in memory and written again across database restarts until they are down: a call that was made must
 not be forgotten. A result for an older epoch matches nothing; one that comes after the reaper called the row unknown
-still counts, and one that a receipt overtook only completes it.
+still counts, and one that a receipt overtook only completes it. An answer that is its own receipt is kept as one, and an
+address that the provider calls gone is closed, in the same transaction.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Result:
     words: str = ""
     provider_id: str = ""
     pieces: int = 1
+    delivered: bool = False
+    bad_address: bool = False
 
 
 ACCEPTED = """
@@ -55,6 +58,19 @@ marked AS (
 )
 UPDATE campaigns_attempt a SET outcome = 'accepted', provider_id = v.provider_id, finished_at = now()
 FROM v WHERE a.delivery_id = v.id AND a.number = v.number AND a.epoch = %s AND a.delivery_id BETWEEN %s AND %s
+"""
+DELIVERED = """
+WITH moved AS (
+    UPDATE campaigns_delivery SET state = 'DELIVERED', receipt_at = now()
+    WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s AND epoch = %s AND state = 'ACCEPTED' RETURNING id
+)
+INSERT INTO campaigns_receipt (delivery_id, event_hash, state, code, words, occurred_at, received_at)
+SELECT id, %s, 'DELIVERED', 'answer', '', now(), now() FROM moved ON CONFLICT DO NOTHING
+"""
+ANSWERED = 0  # the event hash of an answer that is its own receipt: there is one for a delivery at most
+GONE = """
+UPDATE users_binding b SET state = 'INVALID' FROM campaigns_delivery d
+WHERE d.id = ANY(%s::bigint[]) AND d.id BETWEEN %s AND %s AND d.epoch = %s AND b.id = d.binding_id AND b.state = 'ACTIVE'
 """
 OTHERS = f"""
 WITH v AS (
@@ -88,11 +104,15 @@ def _write(epoch: int, price: Decimal, results: Sequence[Result], filed_under: i
     with transaction.atomic(), connection.cursor() as cursor:
         if accepted:
             cursor.execute(ACCEPTED, _accepted_values(epoch, price, accepted))
+        if delivered := [one.delivery_id for one in accepted if one.delivered]:
+            cursor.execute(DELIVERED, [delivered, min(delivered), max(delivered), epoch, ANSWERED])
             if filed_under is not None:
                 provider_ids.file(cursor, filed_under, [(r.delivery_id, r.number, r.provider_id) for r in accepted])
         failpoint("mid_result")
         if others:
             cursor.execute(OTHERS, _other_values(epoch, others))
+        if gone := sorted(one.delivery_id for one in others if one.bad_address):
+            cursor.execute(GONE, [gone, gone[0], gone[-1], epoch])
 
 
 def _accepted_values(epoch: int, price: Decimal, results: Sequence[Result]) -> list[Any]:

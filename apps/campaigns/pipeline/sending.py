@@ -188,7 +188,7 @@ class Sending:
         """Keeps what an answer means for each row of its call; returns what it says of the account. Writes nothing."""
         outcome: Outcome | Sequence[Outcome]
         if isinstance(answer, TransportFault):
-            outcome = (Unknown if answer.sent else Unavailable)(answer.code, answer.words)
+            outcome = answer.outcome()
         else:
             outcome = self.order.adapter.read(self.order.account, call.envelopes, answer)
         return self._keep(call.flight, call.group, outcome)
@@ -203,7 +203,8 @@ class Sending:
 
     def _result(self, item: Item, outcome: Outcome, window: Window, jitter: float, alone: bool) -> Result:
         if isinstance(outcome, Accepted):
-            return Result(item.delivery_id, item.number, DONE, "accepted", "", "", outcome.provider_id, item.pieces)
+            place = (item.delivery_id, item.number, DONE, "accepted", "", "", outcome.provider_id, item.pieces)
+            return Result(*place, delivered=outcome.delivered)
         if isinstance(outcome, Unavailable) and outcome.code == "not_started":
             back = After("HELD", "not_started", window.now, burn=False)
             return Result(item.delivery_id, item.number, back, "not_started")
@@ -218,7 +219,8 @@ class Sending:
             timedelta(seconds=settings.UMS_TIMERS.t_http),
         )
         word = type(outcome).__name__.lower()
-        return Result(item.delivery_id, item.number, decided, word, outcome.code, outcome.words)
+        gone = isinstance(outcome, Rejected) and outcome.bad_address
+        return Result(item.delivery_id, item.number, decided, word, outcome.code, outcome.words, bad_address=gone)
 
     def judge(self, outcome: Outcome) -> None:
         """Keeps the account's breaker: a misconfigured account at once, a failing one after some calls."""
@@ -229,9 +231,11 @@ class Sending:
         elif isinstance(outcome, StaleToken):
             self._renew(outcome)
         elif isinstance(outcome, (Unavailable, Unknown)) and outcome.code != "not_started":
-            self.bad += 1
             if isinstance(outcome, Unknown) and outcome.unmapped:
                 count_unmapped(account.kind, outcome.code)
+            if self.order.adapter.capabilities.host_per_address:
+                return
+            self.bad += 1
             if account.faults or (self.bad + self.good >= JUDGED_AFTER and self.bad >= self.good):
                 open_breaker(account, outcome.words)
                 self.stopped, self.good, self.bad = True, 0, 0
