@@ -3,6 +3,7 @@
 from simulator.provider import Port, Provider
 from simulator.providers.alipay.api import Alipay
 from simulator.providers.aliyun.api import Aliyun
+from simulator.providers.dingtalk.api import DingTalk
 from simulator.providers.cmpp.port import Cmpp
 from simulator.providers.fcm.api import Fcm
 from simulator.providers.feishu.api import Feishu
@@ -21,6 +22,7 @@ PROVIDERS: tuple[type[Provider], ...] = (
     JPush,
     Tencent,
     Alipay,
+    DingTalk,
     WeCom,
     Feishu,
 )

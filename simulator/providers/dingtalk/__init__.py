@@ -1,0 +1,1 @@
+"""DingTalk: work notifications, robots to one person, robots of groups."""
