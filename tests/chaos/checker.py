@@ -64,7 +64,8 @@ INVARIANTS = {
     "JOIN campaigns_attempt a ON a.delivery_id = d.id AND a.outcome = 'accepted' "
     "WHERE l.ev = 'accept' AND l.t > a.finished_at",
     "I5 accepted without an intent": "SELECT count(*) FROM chaos_ledger l LEFT JOIN chaos_delivery d ON d.addr = l.addr "
-    "WHERE NOT EXISTS (SELECT 1 FROM campaigns_attempt a WHERE a.delivery_id = d.id AND a.key = l.key "
+    "WHERE NOT EXISTS (SELECT 1 FROM campaigns_attempt a WHERE a.delivery_id = d.id "
+    "AND l.key IN (a.key, '') "  # a session carries no key
     "AND a.intent_at <= l.t)",
     "I6 a provider's id that it never gave": "SELECT count(*) FROM chaos_delivery d WHERE provider_id <> '' "
     "AND NOT EXISTS (SELECT 1 FROM chaos_ledger l WHERE l.addr = d.addr AND l.pid = d.provider_id)",

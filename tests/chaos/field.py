@@ -39,7 +39,10 @@ SLOW = 0.15  # seconds the provider thinks, so that there is something to interr
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the provider offers against double sending. `window` is how many recipients one open window may hold."""
+    """What the provider offers against double sending. `window` is how many recipients one open window may hold.
+
+    With `gateways` so many processes keep a session and send; else the workers of the lane do.
+    """
 
     name: str
     account: str
@@ -48,15 +51,19 @@ class Profile:
     body: dict[str, Any]
     per_call: int = 1
     keyed: bool = False
+    gateways: int = 0
 
 
 SMS = stage.BODIES["sms_aliyun"]
 PUSH = stage.BODIES["push_jpush"]
+SESSION = {"text": "${name}，您的余额为${balance}元。"}
 PROFILES = {
     "NONE": Profile("NONE", "sms-main", "aliyun", IN_FLIGHT, SMS),
     "KEYED": Profile("KEYED", "push-main", "jpush", IN_FLIGHT, PUSH, keyed=True),
     "GROUPED": Profile("GROUPED", "push-main", "jpush", 500, {"alert": "本月账单已出"}, per_call=10, keyed=True),
+    "SESSION": Profile("SESSION", "sms-smpp", "smpp", IN_FLIGHT, SESSION, gateways=2),
 }
+KINDS = {"aliyun": "sms_aliyun", "jpush": "push_jpush", "smpp": "sms_smpp"}
 
 
 class Field:
@@ -76,7 +83,8 @@ class Field:
         options = ["--world", "perfect", "--seed", str(self.seed)]
         outside = self.launch(simulator(self.state, options=options))
         outside.wait_ready(30)
-        self.http = json.loads(ready_file(self.state).read_text())["http"]
+        self.places = json.loads(ready_file(self.state).read_text())
+        self.http = self.places["http"]
         self.script()
         return self
 
@@ -98,8 +106,9 @@ class Field:
             log.write(f"{time.time():.2f} {name}: {line}\n")
 
     def start_crew(self, beats: int = 1, workers: Sequence[str] = ("bulk", "bulk-2")) -> Launcher:
-        """Two workers of the lane, one for receipts, and beat."""
+        """Two workers of the lane, one for receipts, the gateways of a session, and beat."""
         processes = [worker(name, name.partition("-")[0]) for name in (*workers, "receipts")]
+        processes += [self._gateway(name) for name in self._gateways()]
         for number in range(beats):
             one = beat()
             processes.append(Process(f"beat-{number}", one.argv, stage=one.stage, settle_seconds=0.2))
@@ -124,10 +133,19 @@ class Field:
         launcher.stop()
 
     def horses(self) -> list[int]:
-        """The processes that are at work now: children that the workers of the lane forked for a job."""
+        """The processes that send now: gateways, or children that the workers of the lane forked for a job."""
         assert self.crew is not None
+        if self.profile.gateways:
+            return [pid for name in self._gateways() if (pid := self.crew.pid(name))]
         names = [name for name in ("bulk", "bulk-2") if self.crew.pid(name)]
         return [pid for name in names for pid in self.crew.members(name) if pid != self.crew.pid(name)]
+
+    def _gateways(self) -> list[str]:
+        return [f"gateway-{number}" for number in range(self.profile.gateways)]
+
+    def _gateway(self, name: str) -> Process:
+        line = python("manage.py", "gateway", self.profile.account)
+        return Process(name, line, stage=2, settle_seconds=0.5, stop_seconds=settings.UMS_TIMERS.stop_timeout)
 
     # what is sent -------------------------------------------------------------------------------------------------
 
@@ -151,12 +169,24 @@ class Field:
 
     def _account(self) -> None:
         stage.accounts(self.http, "127.0.0.1", 25, RECEIPT_WINDOW, self.unknown_window)
-        account = ChannelAccount.objects.get(code=self.profile.account)
+        if self.profile.gateways:
+            account, own = self._session_account()
+        else:
+            account = ChannelAccount.objects.get(code=self.profile.account)
+            own = {"recipients_per_call": self.profile.per_call}
         account.max_in_flight, account.price = IN_FLIGHT, Decimal("0.01")
-        save_account(actor="chaos", account=account, settings={"recipients_per_call": self.profile.per_call})
+        save_account(actor="chaos", account=account, settings=own)
+
+    def _session_account(self) -> tuple[ChannelAccount, dict[str, Any]]:
+        """An account on the simulated service centre, which writes its ids alike in answers and receipts."""
+        held = ChannelAccount.objects.filter(code=self.profile.account).first()
+        account = held or ChannelAccount(code=self.profile.account, kind="sms_smpp", name="session")
+        account.receipt_window, account.unknown_window = RECEIPT_WINDOW, self.unknown_window
+        login = {"system_id": "esme1", "password": "secret08", "source_address": "10690001", "window": IN_FLIGHT}
+        return account, {**self.places["smpp"], **login}
 
     def _template(self) -> TemplateVersion:
-        kind = "sms_aliyun" if self.profile.provider == "aliyun" else "push_jpush"
+        kind = KINDS[self.profile.provider]
         draft = save_draft(
             actor="chaos", code="chaos", name="chaos", variables=stage.VARIABLES, bodies={kind: self.profile.body}
         )
@@ -172,7 +202,7 @@ class Field:
         if provider == "aliyun":
             scripts.append({"provider": provider, "operation": "query", "match": "all", "do": ["500"]})
         quota = {"push": 1_000_000, "report": 1_000_000}
-        self.put("/_sim/ctl", {"scripts": scripts, "jpush": {"quota": quota}})
+        self.put("/_sim/ctl", {"scripts": scripts, "jpush": {"quota": quota}, "smpp": {"receipt_id": "hex"}})
 
     def put(self, path: str, document: object) -> None:
         body = json.dumps(document).encode()

@@ -46,7 +46,7 @@ def _bound(ground: Field, deaths: int) -> int:
 
 
 def kill_dispatchers(ground: Field) -> Expected:
-    """F1: kill -9 of work-horses in the middle of a window, again and again."""
+    """F1: kill -9 of work-horses (or gateways) in the middle of a window, again and again."""
     ground.prepare()
     ground.start_crew()
     wanted, killed = max(3, ground.n // 200), 0
@@ -336,14 +336,14 @@ class Scenario:
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "F1": Scenario(kill_dispatchers, ("NONE", "KEYED", "GROUPED")),
+    "F1": Scenario(kill_dispatchers, ("NONE", "KEYED", "GROUPED", "SESSION")),
     **{f"F3.{point}": Scenario(die_at(point), share=0.5) for point in POINTS},
     "F4": Scenario(freeze_dispatcher),
     "F4.before_send": Scenario(freeze_before_send),
     "F6": Scenario(kill_beat, share=0.5),
     "F7": Scenario(kill_expander),
     "F8": Scenario(flush_redis),
-    "F12": Scenario(restart_postgres, alone=True),
+    "F12": Scenario(restart_postgres, ("NONE", "KEYED", "SESSION"), alone=True),
     "F17": Scenario(answers_get_lost, ("NONE", "KEYED", "GROUPED")),
     "F17.cancelled": Scenario(cancelled_in_doubt, ("NONE", "KEYED"), refusals=True, share=0.5),
     "F25": Scenario(receipts_go_wild, ("NONE",), refusals=True),
