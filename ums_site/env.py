@@ -6,6 +6,7 @@ Every variable may also come from a file: `NAME_FILE=/path` is read instead of `
 import os
 import secrets
 from collections.abc import Collection
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -90,6 +91,17 @@ def word(name: str, default: str, allowed: Collection[str]) -> str:
 def words(name: str) -> list[str]:
     """A comma-separated list; empty when unset."""
     return [part.strip() for part in (_raw(name) or "").split(",") if part.strip()]
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """A comma-separated list of addresses and networks such as 10.1.0.0/16; empty when unset."""
+    found = []
+    for word in words(name):
+        try:
+            found.append(ip_network(word))
+        except ValueError as wrong:
+            raise refuse(name, word, "Say IP addresses or networks such as 10.1.0.0/16, divided by commas.") from wrong
+    return found
 
 
 def folder(name: str, default: Path) -> Path:

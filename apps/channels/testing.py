@@ -32,6 +32,7 @@ from apps.channels.models import ChannelAccount
 from apps.channels.outcomes import Accepted, Outcome, StaleToken, Unavailable, Unknown
 from apps.channels.registry import adapter
 from apps.channels.services import bucket_key, opened
+from apps.channels.transport.egress import Egress
 from apps.channels.transport.http import fetch
 from apps.channels.transport.log_in import log_in
 from apps.channels.transport.session import SessionClient
@@ -186,7 +187,7 @@ def _asked(account: Account, wire: _Wire, envelope: Envelope) -> Outcome:
         raise AccountError({"address": str(refused)}) from refused
     answer = wire.call(request)
     if isinstance(answer, TransportFault):
-        return (Unknown if answer.sent else Unavailable)(answer.code, answer.words)
+        return answer.outcome()
     outcome = kind.read(account, [envelope], answer)
     return outcome[0] if not isinstance(outcome, Outcome) else outcome
 
@@ -220,7 +221,10 @@ class _Wire:
 
     def call(self, request: Request) -> Answer | TransportFault:
         limit = settings.UMS_TIMERS.t_http
-        answer = fetch(request, timeout_s=limit) if isinstance(request, HttpRequest) else _submitted(request, limit)
+        if isinstance(request, HttpRequest):
+            answer: Answer | TransportFault = fetch(request, limit, egress=Egress(settings.UMS_EGRESS_ALLOW))
+        else:
+            answer = _submitted(request, limit)
         self.exchanges.append(shown(request, answer, self.hidden))
         return answer
 

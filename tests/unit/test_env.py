@@ -52,6 +52,15 @@ def test_a_file_is_read_in_place_of_the_variable(monkeypatch: pytest.MonkeyPatch
         env.text("UMS_THING", "")
 
 
+def test_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UMS_THING", "127.0.0.1, 10.1.0.0/16,fd00::/8")
+    assert [str(one) for one in env.networks("UMS_THING")] == ["127.0.0.1/32", "10.1.0.0/16", "fd00::/8"]
+    for wrong in ("intranet", "10.1.2.3/16", "127.0.0.1:80"):
+        monkeypatch.setenv("UMS_THING", wrong)
+        with pytest.raises(ImproperlyConfigured, match="UMS_THING"):
+            env.networks("UMS_THING")
+
+
 def test_database_address() -> None:
     found = env.database("postgres://u:p%40ss@db:6000/ums?sslmode=verify-full")
     assert (found["USER"], found["PASSWORD"], found["HOST"], found["PORT"]) == ("u", "p@ss", "db", "6000")

@@ -11,6 +11,7 @@ from apps.campaigns.pipeline.sessions import Sessions
 from apps.channels.contract import Answer, TransportFault
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
+from apps.channels.transport.egress import Egress
 from apps.channels.transport.http import HttpClient
 from apps.channels.transport.smtp import SmtpClient
 
@@ -32,7 +33,7 @@ class Transports:
             if adapter(account.kind).transport == "smtp":
                 client = SmtpClient(timeout_s=cap)
             else:
-                client = HttpClient(max_in_flight=account.max_in_flight, timeout_s=cap)
+                client = HttpClient(account.max_in_flight, cap, egress=Egress(settings.UMS_EGRESS_ALLOW))
             self._clients[account.pk] = client
         return client
 

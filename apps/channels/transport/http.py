@@ -10,6 +10,9 @@ Three promises rest on that one moment:
 * libcurl silently repeats a request, POST included, when a *reused* connection is closed before the first answer byte
   (`Curl_retry_request`, lib/transfer.c): the provider may have read and done it by then. The second visit to that
   moment is refused, so one `start` writes a request once at most; the call ends as "reset", sent.
+
+A request to an address that a user gave (`public_only`) reaches what the egress rule permits and nothing else: the rule is
+asked for each address that is about to be connected to, and for that of a kept connection once more at that moment.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pycurl
 
 from apps.channels.contract import HttpAnswer, HttpRequest, TransportFault
+from apps.channels.transport.egress import PUBLIC, REFUSED, WORDS, Egress
 
 CONNECT_TIMEOUT_S = 5.0
 IDLE_S = 15  # shorter than the idle limits usual on servers (nginx 75 s, cloud balancers 15-60 s)
@@ -49,6 +53,7 @@ Look = Callable[[int], list[tuple[int, int]]]
 NOT_STARTED = TransportFault(False, "not_started", "The call was not begun in time.")
 
 
+NOT_PERMITTED = TransportFault(False, REFUSED, WORDS, refused=True)
 class AnswerHeaders(Mapping[str, str]):
     """Header lines of one answer, read only when somebody asks; names in lower case, the last of equal names wins."""
 
@@ -90,15 +95,21 @@ class _Line:
         "head",
         "headers",
         "late",
+        "evicts",
+        "egress",
+        "guarded",
         "method",
         "request",
         "stale",
+        "made",
         "start_by",
+        "refused",
         "tag",
         "url",
         "written",
     )
 
+        "version",
     def __init__(self, client: HttpClient) -> None:
         self.head: list[bytes] = []
         self.body: list[bytes] = []
@@ -107,15 +118,25 @@ class _Line:
         self.tag: object = None
         self.request: HttpRequest | None = None
         self.start_by: float | None = None
-        self.written = self.late = self.stale = False
-        self.connections = client.connections
+        self.written = self.late = self.stale = self.refused = self.guarded = False
+        self.made: list[socket.socket] = []
+        self.connections, self.egress = client.connections, client.egress
         self.curl = client.new_handle()
         self.curl.setopt(pycurl.SOCKOPTFUNCTION, self.connections.opened)
         self.curl.setopt(pycurl.HEADERFUNCTION, self.head.append)
         self.curl.setopt(pycurl.WRITEFUNCTION, self.body.append)
         self.curl.setopt(pycurl.PREREQFUNCTION, self._before_first_byte)
 
-    def _before_first_byte(self, _peer: str, _own: str, _peer_port: int, own_port: int) -> int:
+    def _socket(self, _purpose: int, place: tuple[int, int, int, tuple[str, int]]) -> socket.socket | int:
+        """libcurl is about to connect to one of the addresses that the name has."""
+        family, kind, protocol, address = place
+        if not self._may_reach(str(address[0])):
+            self.refused = True
+            return int(pycurl.SOCKET_BAD)
+        self.made.append(socket.socket(family, kind, protocol))  # pycurl goes on with a copy
+        return self.made[-1]
+
+    def _before_first_byte(self, peer: str, _own: str, _peer_port: int, own_port: int) -> int:
         if self.written:
             return pycurl.PREREQFUNC_ABORT  # libcurl is about to repeat what may have been done
         if self.connections.hung_up(own_port):
@@ -123,19 +144,34 @@ class _Line:
             return pycurl.PREREQFUNC_ABORT
         if self.start_by is not None and time.clock_gettime(time.CLOCK_BOOTTIME) >= self.start_by:
             self.late = True
+        if self.guarded and not self._may_reach(peer):
+            self.refused = True
+            self._close_made()
+            return pycurl.PREREQFUNC_ABORT
             return pycurl.PREREQFUNC_ABORT
         self.written = True
         return pycurl.PREREQFUNC_OK
 
-    def load(self, tag: object, request: HttpRequest, start_by: float | None) -> None:
+    def _close_made(self) -> None:
+        for one in self.made:
+            one.close()
+        self.made.clear()
+
+    def _may_reach(self, peer: str) -> bool:
+        return self.request is None or not self.request.public_only or self.egress.permits(peer)
+
+    def load(self, tag: object, request: HttpRequest, start_by: float | None, evicts: bool) -> None:
         self.tag, self.request, self.start_by = tag, request, start_by
-        self.written = self.late = self.stale = False
+        self.written = self.late = self.stale = self.refused = False
         curl = self.curl
         if request.url != self.url:
             curl.setopt(pycurl.URL, request.url)
             self.url = request.url
         if request.method != self.method:
             self._set_method(request.method, request.body is not None)
+        if request.public_only and not self.guarded:
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._socket)
+            self.guarded = True
         if request.body is not None:
             curl.setopt(pycurl.POSTFIELDS, request.body)
         if request.headers != self.headers:
@@ -177,11 +213,15 @@ class _Line:
 class _Connections:
     """Which connections of one client the other side has closed; libcurl tells their own port and no more."""
 
+        if self.refused and not self.made and not self.written:
+            return NOT_PERMITTED
     def __init__(self) -> None:
         self._opened: list[int] = []
         self._new: dict[int, Look] = {}
         self._used: dict[int, Look] = {}
 
+        if self.made:
+            self._close_made()
     def opened(self, descriptor: int, _purpose: int) -> int:
         """libcurl has made a socket; its port is known once it is connecting."""
         self._opened.append(descriptor)
@@ -263,6 +303,7 @@ class HttpClient:
             (pycurl.CONNECTTIMEOUT_MS, int(min(self._timeout_s, CONNECT_TIMEOUT_S) * 1000)),
             (pycurl.MAXFILESIZE_LARGE, self._body_cap),
             (pycurl.FOLLOWLOCATION, 0),
+        self.egress = egress
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
             (pycurl.PROXY, ""),
             (pycurl.PATH_AS_IS, 1),
@@ -270,6 +311,7 @@ class HttpClient:
             (pycurl.MAXAGE_CONN, IDLE_S),
             (pycurl.SSL_VERIFYPEER, 1),
             (pycurl.SSL_VERIFYHOST, 2),
+        self._evict = False  # libcurl keeps a shared connection when a call over it is given up: the next one closes it
             (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
             (pycurl.USERAGENT, "UMS"),
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS if self._http2 else pycurl.CURL_HTTP_VERSION_1_1),
@@ -312,7 +354,7 @@ class HttpClient:
                 continue
             line = self._free.pop() if self._free else _Line(self)
             try:
-                line.load(tag, request, start_by)
+                line.load(tag, request, start_by, evicts)
             except (pycurl.error, UnicodeError, TypeError):
                 done.append((tag, TransportFault(False, "request", "The request cannot be written as HTTP.")))
                 continue
@@ -337,6 +379,7 @@ class HttpClient:
                     line.unload()
                 else:
                     fault = line.fault(number)
+            self._evict = self._evict and not evicts
                     done.append((line.unload(), fault))
                 self._free.append(line)
 
@@ -355,9 +398,11 @@ class HttpClient:
         self._multi.close()
 
 
-def fetch(request: HttpRequest, timeout_s: float = 10.0, ca_file: str | None = None) -> HttpAnswer | TransportFault:
+def fetch(
+    request: HttpRequest, timeout_s: float = 10.0, ca_file: str | None = None, egress: Egress = PUBLIC
+) -> HttpAnswer | TransportFault:
     """One call on a connection of its own, at most `timeout_s` long."""
-    client = HttpClient(max_in_flight=1, timeout_s=timeout_s, ca_file=ca_file)
+    client = HttpClient(max_in_flight=1, timeout_s=timeout_s, ca_file=ca_file, egress=egress)
     try:
         client.start(None, request)
         while True:
