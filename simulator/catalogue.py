@@ -4,6 +4,7 @@ from simulator.provider import Port, Provider
 from simulator.providers.alipay.api import Alipay
 from simulator.providers.aliyun.api import Aliyun
 from simulator.providers.dingtalk.api import DingTalk
+from simulator.providers.apns.port import Apns
 from simulator.providers.cmpp.port import Cmpp
 from simulator.providers.fcm.api import Fcm
 from simulator.providers.feishu.api import Feishu
@@ -28,4 +29,4 @@ PROVIDERS: tuple[type[Provider], ...] = (
 )
 
 # Each listens on a port of its own: --port-<name>, and "<name>": {"host", "port"} in the ready file.
-PORTS: tuple[type[Port], ...] = (Smtp, Smpp, Cmpp)
+PORTS: tuple[type[Port], ...] = (Smtp, Smpp, Cmpp, Apns)

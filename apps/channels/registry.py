@@ -12,6 +12,7 @@ KINDS: dict[str, str] = {
     "wechat_mini": "WechatMini",
     "push_jpush": "PushJPush",
     "push_fcm": "PushFcm",
+    "push_apns": "PushApns",
     "sms_aliyun": "SmsAliyun",
     "sms_smpp": "SmsSmpp",
     "sms_cmpp": "SmsCmpp",

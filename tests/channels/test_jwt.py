@@ -79,14 +79,18 @@ def test_rs256_can_be_checked_by_whoever_has_the_public_key() -> None:
 )
 def test_a_key_is_read_however_it_was_pasted(pasted: object) -> None:
     key = ec.derive_private_key(SCALAR, ec.SECP256R1())
-    found = signing_key(pasted(pem(key)))  # type: ignore[operator]
+    found = signing_key(pasted(pem(key)), "ES256")  # type: ignore[operator]
     assert isinstance(found, ec.EllipticCurvePrivateKey) and found.private_numbers().private_value == SCALAR
 
 
 def test_the_older_frames_of_openssl_are_read_too() -> None:
     form = serialization.PrivateFormat.TraditionalOpenSSL
-    assert isinstance(signing_key(pem(ec.generate_private_key(ec.SECP256R1()), form)), ec.EllipticCurvePrivateKey)
-    assert isinstance(signing_key(pem(rsa.generate_private_key(65537, 2048), form)), rsa.RSAPrivateKey)
+    curve, number = pem(ec.generate_private_key(ec.SECP256R1()), form), pem(rsa.generate_private_key(65537, 2048), form)
+    assert isinstance(signing_key(curve, "ES256"), ec.EllipticCurvePrivateKey)
+    assert isinstance(signing_key(number, "RS256"), rsa.RSAPrivateKey)
+    for key, other in ((curve, "RS256"), (number, "ES256")):
+        with pytest.raises(BadKey):
+            signing_key(key, other)  # type: ignore[arg-type]
 
 
 def test_what_cannot_sign_is_refused_without_being_shown() -> None:
@@ -94,8 +98,9 @@ def test_what_cannot_sign_is_refused_without_being_shown() -> None:
     spki = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
     short = rsa.generate_private_key(65537, 1024)
     for text in ("", "secret words", "-----BEGIN PRIVATE KEY-----", spki, pem(short), pem(_p384())):
+        algorithm = "RS256" if text == pem(short) else "ES256"
         with pytest.raises(BadKey) as refused:
-            signing_key(text)
+            signing_key(text, algorithm)
         assert "secret" not in str(refused.value) and refused.value.__cause__ is None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -28,8 +28,8 @@ class BadKey(ValueError):
     """What was given is no private key that can sign here; the sentence shows nothing of it."""
 
 
-def signing_key(text: str) -> SigningKey:
-    """A private key of its PEM text: of the curve P-256, or RSA of at least 2048 bits.
+def signing_key(text: str, algorithm: Literal["ES256", "RS256"]) -> SigningKey:
+    """A private key of its PEM text: of the curve P-256 for ES256, RSA of at least 2048 bits for RS256.
 
     A field of one line has swallowed the line breaks of many a key, so they may be missing, and may be written "\\n".
     Raises BadKey.
@@ -40,11 +40,13 @@ def signing_key(text: str) -> SigningKey:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise BadKey("The private key cannot be read.") from None
-    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
-        return key
+    if algorithm == "ES256":
+        if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+            return key
+        raise BadKey("The private key is not of the curve P-256.")
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= LEAST_RSA_BITS:
         return key
-    raise BadKey("The private key is neither of the curve P-256 nor an RSA key of 2048 bits or more.")
+    raise BadKey("The private key is no RSA key of 2048 bits or more.")
 
 
 def _parts(text: str) -> tuple[str, str]:

@@ -138,7 +138,7 @@ class PushFcm(Adapter):
             "iat": issued,
             "exp": issued + ASSERTION_LIFE_S,
         }
-        assertion = signed(signing_key(held["private_key"]), claims, str(held.get("private_key_id") or ""))
+        assertion = signed(signing_key(held["private_key"], "RS256"), claims, str(held.get("private_key_id") or ""))
         form = urlencode({"grant_type": GRANT, "assertion": assertion})
         headers = ["Content-Type: application/x-www-form-urlencoded"]
         return HttpRequest("POST", account.config["token_url"], headers, form.encode())
@@ -259,7 +259,7 @@ def _account_problem(config: Mapping[str, Any]) -> str:
     if missing:
         return "The service account's file lacks " + ", ".join(missing) + "."
     try:
-        signing_key(held["private_key"])
+        signing_key(held["private_key"], "RS256")
     except BadKey as bad:
         return str(bad)
     return ""

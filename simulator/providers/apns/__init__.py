@@ -1,0 +1,1 @@
+"""Apple Push Notification service, app notifications over HTTP/2."""
