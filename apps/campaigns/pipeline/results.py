@@ -104,10 +104,10 @@ def _write(epoch: int, price: Decimal, results: Sequence[Result], filed_under: i
     with transaction.atomic(), connection.cursor() as cursor:
         if accepted:
             cursor.execute(ACCEPTED, _accepted_values(epoch, price, accepted))
-        if delivered := [one.delivery_id for one in accepted if one.delivered]:
-            cursor.execute(DELIVERED, [delivered, min(delivered), max(delivered), epoch, ANSWERED])
             if filed_under is not None:
                 provider_ids.file(cursor, filed_under, [(r.delivery_id, r.number, r.provider_id) for r in accepted])
+        if delivered := [one.delivery_id for one in accepted if one.delivered]:
+            cursor.execute(DELIVERED, [delivered, min(delivered), max(delivered), epoch, ANSWERED])
         failpoint("mid_result")
         if others:
             cursor.execute(OTHERS, _other_values(epoch, others))
