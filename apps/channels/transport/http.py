@@ -33,6 +33,7 @@ from apps.channels.transport.egress import PUBLIC, REFUSED, WORDS, Egress
 CONNECT_TIMEOUT_S = 5.0
 IDLE_S = 15  # shorter than the idle limits usual on servers (nginx 75 s, cloud balancers 15-60 s)
 ROUND_S = 0.05  # libcurl's fdset cannot see descriptors above 1024: never wait longer for one event
+E_HTTP2_STREAM = 92  # CURLE_HTTP2_STREAM, which pycurl does not name
 
 FAULTS: dict[int, tuple[str, str]] = {
     pycurl.E_COULDNT_RESOLVE_HOST: ("resolve", "The host name of the provider cannot be resolved."),
@@ -44,16 +45,18 @@ FAULTS: dict[int, tuple[str, str]] = {
     pycurl.E_SEND_ERROR: ("reset", "The connection broke while the request was being written."),
     pycurl.E_RECV_ERROR: ("reset", "The connection broke before the answer was complete."),
     pycurl.E_PARTIAL_FILE: ("partial", "The answer ended early."),
+    pycurl.E_HTTP2: ("reset", "The HTTP/2 connection broke before the answer was complete."),
+    E_HTTP2_STREAM: ("reset", "The HTTP/2 stream was reset before the answer was complete."),
     pycurl.E_ABORTED_BY_CALLBACK: ("reset", "A kept connection was closed before the first byte of an answer."),
     pycurl.E_UNSUPPORTED_PROTOCOL: ("bad_answer", "What came back is not HTTP."),
     pycurl.E_FTP_WEIRD_SERVER_REPLY: ("bad_answer", "What came back is not HTTP."),
     pycurl.E_URL_MALFORMAT: ("url", "The URL cannot be read."),
 }
 Look = Callable[[int], list[tuple[int, int]]]
+NOT_PERMITTED = TransportFault(False, REFUSED, WORDS, refused=True)
 NOT_STARTED = TransportFault(False, "not_started", "The call was not begun in time.")
 
 
-NOT_PERMITTED = TransportFault(False, REFUSED, WORDS, refused=True)
 class AnswerHeaders(Mapping[str, str]):
     """Header lines of one answer, read only when somebody asks; names in lower case, the last of equal names wins."""
 
@@ -92,29 +95,31 @@ class _Line:
         "body",
         "connections",
         "curl",
-        "head",
-        "headers",
-        "late",
         "evicts",
         "egress",
         "guarded",
+        "head",
+        "headers",
+        "late",
+        "made",
         "method",
+        "refused",
         "request",
         "stale",
-        "made",
         "start_by",
-        "refused",
         "tag",
         "url",
+        "version",
         "written",
     )
 
-        "version",
     def __init__(self, client: HttpClient) -> None:
         self.head: list[bytes] = []
         self.body: list[bytes] = []
         self.headers: list[str] | None = None
         self.method = self.url = ""
+        self.version = pycurl.CURL_HTTP_VERSION_1_1
+        self.evicts = False
         self.tag: object = None
         self.request: HttpRequest | None = None
         self.start_by: float | None = None
@@ -139,15 +144,15 @@ class _Line:
     def _before_first_byte(self, peer: str, _own: str, _peer_port: int, own_port: int) -> int:
         if self.written:
             return pycurl.PREREQFUNC_ABORT  # libcurl is about to repeat what may have been done
+        if self.guarded and not self._may_reach(peer):
+            self.refused = True
+            self._close_made()
+            return pycurl.PREREQFUNC_ABORT
         if self.connections.hung_up(own_port):
             self.stale = True
             return pycurl.PREREQFUNC_ABORT
         if self.start_by is not None and time.clock_gettime(time.CLOCK_BOOTTIME) >= self.start_by:
             self.late = True
-        if self.guarded and not self._may_reach(peer):
-            self.refused = True
-            self._close_made()
-            return pycurl.PREREQFUNC_ABORT
             return pycurl.PREREQFUNC_ABORT
         self.written = True
         return pycurl.PREREQFUNC_OK
@@ -164,19 +169,27 @@ class _Line:
         self.tag, self.request, self.start_by = tag, request, start_by
         self.written = self.late = self.stale = self.refused = False
         curl = self.curl
+        if request.public_only and not self.guarded:
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._socket)
+            self.guarded = True
         if request.url != self.url:
             curl.setopt(pycurl.URL, request.url)
             self.url = request.url
         if request.method != self.method:
             self._set_method(request.method, request.body is not None)
-        if request.public_only and not self.guarded:
-            curl.setopt(pycurl.OPENSOCKETFUNCTION, self._socket)
-            self.guarded = True
         if request.body is not None:
             curl.setopt(pycurl.POSTFIELDS, request.body)
         if request.headers != self.headers:
             curl.setopt(pycurl.HTTPHEADER, _header_lines(request))
             self.headers = request.headers
+        version = _version(request)
+        if version != self.version:
+            curl.setopt(pycurl.HTTP_VERSION, version)
+            curl.setopt(pycurl.PIPEWAIT, request.http2)  # calls share its connections, also one that is being made
+            self.version = version
+        if evicts != self.evicts:
+            curl.setopt(pycurl.FORBID_REUSE, evicts)
+            self.evicts = evicts
 
     def _set_method(self, method: str, has_body: bool) -> None:
         self.curl.unsetopt(pycurl.CUSTOMREQUEST)
@@ -200,11 +213,15 @@ class _Line:
             return self.answer(truncated=True)
         if self.late:
             return NOT_STARTED
+        if self.refused and not self.made and not self.written:
+            return NOT_PERMITTED
         code, words = FAULTS.get(number, (f"curl_{number}", "The call failed on the way."))
         return TransportFault(self.written, code, words)
 
     def unload(self) -> object:
         tag, self.tag, self.request = self.tag, None, None
+        if self.made:
+            self._close_made()
         self.head.clear()
         self.body.clear()
         return tag
@@ -213,15 +230,11 @@ class _Line:
 class _Connections:
     """Which connections of one client the other side has closed; libcurl tells their own port and no more."""
 
-        if self.refused and not self.made and not self.written:
-            return NOT_PERMITTED
     def __init__(self) -> None:
         self._opened: list[int] = []
         self._new: dict[int, Look] = {}
         self._used: dict[int, Look] = {}
 
-        if self.made:
-            self._close_made()
     def opened(self, descriptor: int, _purpose: int) -> int:
         """libcurl has made a socket; its port is known once it is connecting."""
         self._opened.append(descriptor)
@@ -255,6 +268,14 @@ class _Connections:
         return True
 
 
+def _version(request: HttpRequest) -> int:
+    """HTTP/2 is agreed upon within TLS (ALPN); without TLS both sides must know of it beforehand."""
+    if not request.http2:
+        return pycurl.CURL_HTTP_VERSION_1_1
+    secure = request.url.startswith("https:")
+    return pycurl.CURL_HTTP_VERSION_2TLS if secure else pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+
+
 def _header_lines(request: HttpRequest) -> list[str]:
     lines = [*request.headers, "Expect:"]
     if request.body is not None and "\ncontent-type:" not in "\n".join(["", *request.headers]).lower():
@@ -268,7 +289,7 @@ class HttpClient:
     timeout_s   wall clock of one call from its first connect step to the last byte, in seconds
     body_cap    bytes of an answer that are read; a longer one comes back with `truncated`
     ca_file     PEM file of trusted roots, None for the system's
-    http2       offer HTTP/2 over TLS
+    egress      what a request that is `public_only` may reach
 
     Connections are kept and reused. Redirects are answers like any other; proxies from the environment, cookies and
     compressed answers (a bomb needs them) are off.
@@ -280,16 +301,17 @@ class HttpClient:
         timeout_s: float = 10.0,
         body_cap: int = 65536,
         ca_file: str | None = None,
-        http2: bool = False,
+        egress: Egress = PUBLIC,
     ) -> None:
+        self.egress = egress
         self._max = max_in_flight
         self._timeout_s = timeout_s
         self._body_cap = body_cap
         self._ca_file = ca_file or ssl.get_default_verify_paths().cafile
-        self._http2 = http2
         self._waiting: deque[tuple[object, HttpRequest, float | None]] = deque()
         self._free: list[_Line] = []
         self.connections = _Connections()
+        self._evict = False  # libcurl keeps a shared connection when a call over it is given up: the next one closes it
         self._running: dict[pycurl.Curl, _Line] = {}
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_in_flight)
@@ -303,7 +325,6 @@ class HttpClient:
             (pycurl.CONNECTTIMEOUT_MS, int(min(self._timeout_s, CONNECT_TIMEOUT_S) * 1000)),
             (pycurl.MAXFILESIZE_LARGE, self._body_cap),
             (pycurl.FOLLOWLOCATION, 0),
-        self.egress = egress
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
             (pycurl.PROXY, ""),
             (pycurl.PATH_AS_IS, 1),
@@ -311,10 +332,9 @@ class HttpClient:
             (pycurl.MAXAGE_CONN, IDLE_S),
             (pycurl.SSL_VERIFYPEER, 1),
             (pycurl.SSL_VERIFYHOST, 2),
-        self._evict = False  # libcurl keeps a shared connection when a call over it is given up: the next one closes it
             (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
             (pycurl.USERAGENT, "UMS"),
-            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS if self._http2 else pycurl.CURL_HTTP_VERSION_1_1),
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
         ):
             curl.setopt(option, value)
         if self._ca_file:
@@ -353,11 +373,13 @@ class HttpClient:
                 done.append((tag, NOT_STARTED))
                 continue
             line = self._free.pop() if self._free else _Line(self)
+            evicts = self._evict and request.http2
             try:
                 line.load(tag, request, start_by, evicts)
             except (pycurl.error, UnicodeError, TypeError):
                 done.append((tag, TransportFault(False, "request", "The request cannot be written as HTTP.")))
                 continue
+            self._evict = self._evict and not evicts
             running[line.curl] = line
             self._multi.add_handle(line.curl)
 
@@ -375,11 +397,11 @@ class HttpClient:
                 line = self._running.pop(curl)
                 self._multi.remove_handle(curl)
                 if line.stale and line.request is not None:
+                    self._evict = self._evict or (line.request.http2 and not line.evicts)
                     self._waiting.appendleft((line.tag, line.request, line.start_by))
                     line.unload()
                 else:
                     fault = line.fault(number)
-            self._evict = self._evict and not evicts
                     done.append((line.unload(), fault))
                 self._free.append(line)
 
