@@ -72,6 +72,13 @@ SECTIONS: list[Section] = [
         _("Connections"),
         [
             Entry(_("Channel accounts"), "cell_tower", model="ums_channels.ChannelAccount"),
+            Entry(
+                _("What channels can do"),
+                "grid_on",
+                url_name="admin:account_features",
+                permission="ums_channels.view_channelaccount",
+            ),
+            Entry(_("Approved templates"), "verified", model="ums_channels.ProviderTemplate"),
             Entry(_("Receipts in"), "inbox", model="campaigns.ReceiptInbox"),
             Entry(_("Unmapped codes"), "help", model="ums_channels.UnmappedCode"),
             Entry(_("Business lines"), "hub", model="partners.BusinessLine"),

@@ -19,13 +19,15 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from apps.channels.contract import ConfigField, ContentField
+from apps.channels.contract import ConfigField
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from apps.channels.services import RECEIPT_WINDOW, UNKNOWN_WINDOW, merged, open_secrets
 
 SETTING = "setting_"
-COLUMNS = ["code", "name", "business_line", "rate_per_second", "burst", "max_in_flight", "price", "currency"]
+FORGET = "forget_"
+PRICE = ["price", "currency"]
+COLUMNS = ["code", "name", "business_line", "rate_per_second", "burst", "max_in_flight"]
 WINDOWS = ["receipt_hours", "unknown_minutes"]
 
 
@@ -45,7 +47,7 @@ class AccountForm(forms.ModelForm):
 
     class Meta:
         model = ChannelAccount
-        fields = COLUMNS
+        fields = [*COLUMNS, *PRICE]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,8 +60,12 @@ class AccountForm(forms.ModelForm):
             if not one.secret:
                 self.initial[SETTING + one.name] = held.config.get(one.name, one.default)
             elif kept.get(one.name):
-                self.fields[SETTING + one.name].required = False
-                self.fields[SETTING + one.name].help_text = _("One is stored. Leave empty to keep it.")
+                field = self.fields[SETTING + one.name]
+                field.required = False
+                stored = gettext("One is stored. Leave empty to keep it.")
+                field.help_text = f"{stored} {_said(one.help)}".strip()
+            else:
+                self.fields.pop(FORGET + one.name, None)
 
     def settings(self) -> dict[str, Any]:
         """What was entered for the kind's own fields, by the names of its declaration."""
@@ -67,9 +73,16 @@ class AccountForm(forms.ModelForm):
             name.removeprefix(SETTING): value for name, value in self.cleaned_data.items() if name.startswith(SETTING)
         }
 
+    def forgotten(self) -> set[str]:
+        """The optional secrets that are to be forgotten, by the names of the declaration; one entered anew is kept."""
+        asked = {
+            name.removeprefix(FORGET) for name, value in self.cleaned_data.items() if name.startswith(FORGET) and value
+        }
+        return {name for name in asked if not self.cleaned_data.get(SETTING + name)}
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        config, secrets = merged(self.instance, self.settings())
+        config, secrets = merged(self.instance, self.settings(), self.forgotten())
         for name, words in adapter(self.kind).check_config({**config, **secrets}).items():
             field = SETTING + name
             if field not in self.fields:
@@ -95,13 +108,30 @@ def _in(window: timedelta, seconds: int) -> float | int:
 
 def with_settings(kind: str) -> type[AccountForm]:
     """The form for accounts of this kind."""
-    fields = {SETTING + one.name: _setting(one) for one in adapter(kind).config_fields}
+    declared = adapter(kind).config_fields
+    fields: dict[str, Any] = {SETTING + one.name: _setting(one) for one in declared}
+    fields |= {FORGET + one.name: _forget(one) for one in declared if one.secret and not one.required}
     return type("KindForm", (AccountForm,), {**fields, "kind": kind})
 
 
-def setting_names(kind: str) -> list[str]:
-    """The form fields of the kind's settings, in order of the declaration."""
-    return [SETTING + one.name for one in adapter(kind).config_fields]
+def setting_names(kind: str, account: ChannelAccount | None, *, required: bool) -> list[str]:
+    """The form fields of the kind's required or optional settings, in order of the declaration.
+
+    Behind an optional secret of which one is stored comes the box that forgets it.
+    """
+    held = open_secrets(account) if account else {}
+    names = []
+    for one in adapter(kind).config_fields:
+        if one.required == required:
+            names.append(SETTING + one.name)
+            if one.secret and not required and held.get(one.name):
+                names.append(FORGET + one.name)
+    return names
+
+
+def _forget(one: ConfigField) -> forms.Field:
+    label = gettext("Forget the stored “%(secret)s”") % {"secret": _said(one.label)}
+    return forms.BooleanField(label=label, required=False, widget=UnfoldBooleanSwitchWidget)
 
 
 def _setting(one: ConfigField) -> forms.Field:
@@ -133,31 +163,3 @@ class OptionalJson(forms.JSONField):
 
     def prepare_value(self, value: Any) -> Any:
         return "" if value in (None, "", {}) else super().prepare_value(value)
-
-
-class TestSendForm(forms.Form):
-    """An address of the account's kind and the raw content fields of its channel."""
-
-    address = forms.CharField(label=_("Address"), max_length=200)
-
-    def __init__(self, kind: str, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.parts = adapter(kind).content_fields
-        self.fields["address"].help_text = adapter(kind).capabilities.address_kind
-        for one in self.parts:
-            self.fields[one.name] = _content(one)
-        for field in self.fields.values():
-            field.widget.attrs["class"] = "ums-input"
-
-    def content(self) -> dict[str, Any]:
-        """The content as an adapter wants it."""
-        return {one.name: self.cleaned_data[one.name] or ({} if one.mapping else "") for one in self.parts}
-
-
-def _content(one: ContentField) -> forms.Field:
-    said: dict[str, Any] = {"label": _said(one.label), "required": one.required, "help_text": _said(one.help)}
-    if one.mapping:
-        return OptionalJson(**said, widget=forms.Textarea(attrs={"rows": 2, "placeholder": "{}"}))
-    if one.multiline:
-        return forms.CharField(**said, widget=forms.Textarea(attrs={"rows": 4}))
-    return forms.CharField(**said, max_length=one.max_length)

@@ -12,7 +12,11 @@ from apps.channels.registry import adapters
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind. `idempotency` names its window, `verified_with` the independent client or peer it was run against."""
+    """One kind. `idempotency` names its window, `verified_with` the independent client or peer it was run against.
+
+    check: credentials are asked for without a send; templates: the provider lists those it approved; lookup: an address
+    is found by a mobile number; offline_store: the provider keeps a message for a device that is away.
+    """
 
     kind: str
     label: str
@@ -25,6 +29,11 @@ class Row:
     read: bool
     recall: bool
     token: bool
+    check: bool
+    templates: bool
+    lookup: bool
+    offline_store: bool
+    price_unit: str
     hook: str
     verified_with: str
 
@@ -48,9 +57,19 @@ def _row(kind: Adapter) -> Row:
         read=can.reports_read,
         recall=can.recall,
         token=kind.uses_token,
+        check=kind.uses_token or _does(kind, "build_check"),
+        templates=_does(kind, "build_templates"),
+        lookup=_does(kind, "build_lookup"),
+        offline_store=can.offline_store,
+        price_unit=can.price_unit,
         hook=kind.hook_trust if can.receipts.pushed else "",
         verified_with=kind.verified_with,
     )
+
+
+def _does(kind: Adapter, name: str) -> bool:
+    """Whether the kind has the optional deed `name` of the contract."""
+    return getattr(type(kind), name) is not getattr(Adapter, name)
 
 
 def _idempotency(sort: Idempotency, window: timedelta) -> str:

@@ -1,30 +1,40 @@
-"""The console's pages of accounts, and of provider codes that nobody has mapped yet."""
+"""Accounts in the console: their list, their forms as each kind declares them, and what stands above a form."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from apps.channels import services
-from apps.channels.errors import AccountError
-from apps.channels.forms import COLUMNS, WINDOWS, TestSendForm, setting_names, with_settings
-from apps.channels.models import ChannelAccount, UnmappedCode
-from apps.channels.registry import KINDS, adapter, adapters
-from apps.channels.testing import test_send
-from ums_site.confirm import Question, confirmed
+from apps.channels import above, services
+from apps.channels.admin import deeds, kinds, trials
+from apps.channels.admin.pages import CHANGE, TEST
+from apps.channels.contract import Adapter
+from apps.channels.forms import COLUMNS, PRICE, WINDOWS, setting_names, with_settings
+from apps.channels.health import Health, Hour, health, share
+from apps.channels.models import ChannelAccount, TemplateRefresh
+from apps.channels.prices import history
+from apps.channels.provider_templates import lists_templates
+from apps.channels.registry import KINDS, adapter
+from apps.channels.testing import can_be_checked
 
-PROVIDERS = Path(__file__).resolve().parent / "providers"
+FEW = 4  # optional settings that need no fold
+HEALTH_WORDS = {
+    Health.GOOD: (_("sends well"), "success"),
+    Health.POOR: (_("some calls fail"), "warning"),
+    Health.BAD: (_("fails"), "danger"),
+    Health.IDLE: (_("nothing sent in the last hour"), "info"),
+    Health.PAUSED: (_("paused"), "warning"),
+}
+HEALTH_LABELS = {str(word): tone for word, (_words, tone) in HEALTH_WORDS.items()}
 
 
 @admin.register(ChannelAccount)
@@ -37,7 +47,9 @@ class ChannelAccountAdmin(ModelAdmin):
         "shown_kind",
         "business_line",
         "shown_state",
+        "shown_health",
         "breaker",
+        "today",
         "rate_per_second",
         "shown_price",
     ]
@@ -46,18 +58,32 @@ class ChannelAccountAdmin(ModelAdmin):
     search_fields = ["code", "name"]
     ordering = ["code"]
     change_form_outer_before_template = "channels/account_state.html"
+    list_before_template = "channels/accounts_before.html"
+
+    class Media:
+        js = ["channels/copy.js"]
 
     @admin.display(description=_("channel kind"), ordering="kind")
     def shown_kind(self, account: ChannelAccount) -> Any:
         return _(account.adapter_label)
 
-    @display(description=_("state"), ordering="state", label={_("active"): "success", _("paused"): "warning"})
-    def shown_state(self, account: ChannelAccount) -> str:
-        return account.get_state_display()
+    @display(description=_("state"), ordering="state", label={"ACTIVE": "success", "PAUSED": "warning"})
+    def shown_state(self, account: ChannelAccount) -> tuple[str, str]:
+        return account.state, account.get_state_display()
 
-    @display(description=_("breaker"), label={_("open"): "danger", _("closed"): "success"})
-    def breaker(self, account: ChannelAccount) -> Any:
-        return _("open") if is_open(account) else _("closed")
+    @display(description=_("health"), label=HEALTH_LABELS)
+    def shown_health(self, account: ChannelAccount) -> tuple[str, Any]:
+        word = health_of(account, above.figures_of(account.pk))
+        return str(word), HEALTH_WORDS[word][0]
+
+    @display(description=_("breaker"), label={"open": "danger", "closed": "success"})
+    def breaker(self, account: ChannelAccount) -> tuple[str, Any]:
+        return ("open", _("open")) if is_open(account) else ("closed", _("closed"))
+
+    @admin.display(description=_("taken today"))
+    def today(self, account: ChannelAccount) -> str:
+        figures = above.figures_of(account.pk)
+        return f"{figures.taken:,}" if figures else "—"
 
     @admin.display(description=_("price per unit"), ordering="price")
     def shown_price(self, account: ChannelAccount) -> str:
@@ -65,17 +91,19 @@ class ChannelAccountAdmin(ModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: ChannelAccount | None = None, **kwargs: Any) -> Any:
         form = with_settings(obj.kind if obj else _kind_asked(request))
-        return super().get_form(request, obj, **kwargs | {"form": form, "fields": COLUMNS})
+        return super().get_form(request, obj, **kwargs | {"form": form, "fields": COLUMNS if obj else COLUMNS + PRICE})
 
     def get_fieldsets(self, request: HttpRequest, obj: ChannelAccount | None = None) -> Any:
+        limits = (_("Limits"), {"fields": ["rate_per_second", "burst", "max_in_flight"]})
+        own: list[Any] = [(None, {"fields": ["code", "name", "business_line"]})]
+        if obj and not self.has_change_permission(request, obj):
+            return [*own, limits]  # settings may name what only those who keep them need to see
         kind = obj.kind if obj else _kind_asked(request)
-        return [
-            (None, {"fields": ["code", "name", "business_line"]}),
-            (_("Settings of the channel"), {"fields": setting_names(kind)}),
-            (_("Limits"), {"fields": ["rate_per_second", "burst", "max_in_flight"]}),
-            (_("Price"), {"fields": ["price", "currency"]}),
-            (_("How long to wait"), {"fields": WINDOWS}),
-        ]
+        own += _settings_sections(kind, obj)
+        own.append(limits)
+        if obj is None:
+            own.append((_("Price"), {"fields": PRICE}))
+        return [*own, (_("How long to wait"), {"fields": WINDOWS})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ChannelAccount | None = None) -> list[str]:
         return ["code"] if obj else []
@@ -84,15 +112,13 @@ class ChannelAccountAdmin(ModelAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: ChannelAccount, form: Any, change: bool) -> None:
-        services.save_account(actor=request.user, account=obj, settings=form.settings())
+        services.save_account(actor=request.user, account=obj, settings=form.settings(), forget=form.forgotten())
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if not self.has_add_permission(request):
             raise PermissionDenied
         if _kind_asked(request) not in KINDS:
-            title = _("Which kind of channel?")
-            context = {**self.admin_site.each_context(request), "title": title, "kinds": adapters(), "opts": self.opts}
-            return render(request, "channels/choose_kind.html", context)
+            return kinds.choose(request)
         title = _("Account: %(kind)s") % {"kind": _(adapter(_kind_asked(request)).label)}
         return super().add_view(request, form_url, {"title": title})
 
@@ -103,85 +129,28 @@ class ChannelAccountAdmin(ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         views: dict[str, Callable[..., HttpResponse]] = {
-            "pause": self.pause, "resume": self.resume, "close-breaker": self.close_breaker, "test": self.test,
+            "pause": deeds.pause, "resume": deeds.resume, "close-breaker": deeds.close_breaker, "price": deeds.price,
+            "check": trials.check, "test": trials.test,
         }  # fmt: skip
-        own = [
-            path(f"<int:account_id>/{name}/", self.admin_site.admin_view(view), name=f"account_{name}")
-            for name, view in views.items()
+        guard = self.admin_site.admin_view
+        own = [path(f"<int:account_id>/{name}/", guard(view), name=f"account_{name}") for name, view in views.items()]
+        withdraw = guard(deeds.withdraw_price)
+        return [
+            path("kinds/", guard(kinds.features), name="account_features"),
+            path("kinds/<slug:kind>.svg", guard(kinds.icon), name="account_icon"),
+            path("<int:account_id>/price/<int:price_id>/withdraw/", withdraw, name="account_price-withdraw"),
+            *own,
+            *super().get_urls(),
         ]
-        icon = path("kinds/<slug:kind>.svg", self.admin_site.admin_view(self.icon), name="account_icon")
-        return [icon, *own, *super().get_urls()]
 
-    def icon(self, request: HttpRequest, kind: str) -> HttpResponse:
-        """The picture of a kind."""
-        if kind not in KINDS:
-            raise Http404
-        answer = HttpResponse((PROVIDERS / kind / "icon.svg").read_bytes(), content_type="image/svg+xml")
-        answer["Cache-Control"] = "private, max-age=86400"
-        return answer
 
-    def pause(self, request: HttpRequest, account_id: int) -> HttpResponse:
-        account = self._changeable(request, account_id)
-        question = Question(
-            title=_("Pause the account"),
-            question=_("Pause “%(account)s”?") % {"account": account},
-            consequences=[_("Nothing leaves over it until it is resumed. What waits keeps waiting, and may expire.")],
-            verb=_("Pause"),
-            done=_("The account is paused."),
-            back=page_of(account),
-            dangerous=True,
-        )
-        return confirmed(request, question, lambda: services.pause_account(actor=request.user, account=account))
-
-    def resume(self, request: HttpRequest, account_id: int) -> HttpResponse:
-        account = self._changeable(request, account_id)
-        question = Question(
-            title=_("Resume the account"),
-            question=_("Resume “%(account)s”?") % {"account": account},
-            consequences=[_("What waited for it is sent now, at its limit per second.")],
-            verb=_("Resume"),
-            done=_("The account sends again."),
-            back=page_of(account),
-        )
-        return confirmed(request, question, lambda: services.resume_account(actor=request.user, account=account))
-
-    def close_breaker(self, request: HttpRequest, account_id: int) -> HttpResponse:
-        account = self._changeable(request, account_id)
-        question = Question(
-            title=_("Close the breaker"),
-            question=_("Let “%(account)s” send again at once?") % {"account": account},
-            consequences=[
-                _("Its breaker was opened because: %(reason)s") % {"reason": account.open_reason or "—"},
-                _("If the cause is still there, it opens again."),
-            ],
-            verb=_("Close the breaker"),
-            done=_("The breaker is closed."),
-            back=page_of(account),
-        )
-        return confirmed(request, question, lambda: services.close_breaker(actor=request.user, account=account))
-
-    def test(self, request: HttpRequest, account_id: int) -> HttpResponse:
-        """A real message to one address; what came of it is said on the same page."""
-        account = get_object_or_404(ChannelAccount, pk=account_id)
-        if not self.has_view_permission(request, account) or not request.user.has_perm("ums_channels.test_send"):
-            raise PermissionDenied
-        form = TestSendForm(account.kind, request.POST or None)
-        result = None
-        if request.method == "POST" and form.is_valid():
-            try:
-                address, content = form.cleaned_data["address"], form.content()
-                result = test_send(actor=request.user, account=account, address=address, content=content)
-            except AccountError as refused:
-                for name, words in refused.problems.items():
-                    form.add_error(name if name in form.fields else None, str(words))
-        context = {"title": _("Test message"), "account": account, "form": form, "result": result}
-        return render(request, "channels/test_send.html", {**self.admin_site.each_context(request), **context})
-
-    def _changeable(self, request: HttpRequest, account_id: int) -> ChannelAccount:
-        account = get_object_or_404(ChannelAccount, pk=account_id)
-        if not self.has_change_permission(request, account):
-            raise PermissionDenied
-        return account
+def _settings_sections(kind: str, account: ChannelAccount | None) -> list[tuple[Any, dict[str, Any]]]:
+    """Required settings first; optional ones behind them, in a fold where they are many."""
+    required, optional = (setting_names(kind, account, required=needed) for needed in (True, False))
+    if not optional or len(optional) < FEW:
+        return [(_("Settings of the channel"), {"fields": required + optional})]
+    more = {"fields": optional, "classes": ["collapse"]}
+    return [(_("Settings of the channel"), {"fields": required}), (_("More settings, all optional"), more)]
 
 
 def is_open(account: ChannelAccount) -> bool:
@@ -189,43 +158,54 @@ def is_open(account: ChannelAccount) -> bool:
     return account.open_until is not None and account.open_until > timezone.now()
 
 
-def page_of(account: ChannelAccount) -> str:
-    """The URL of an account's page."""
-    return reverse("admin:ums_channels_channelaccount_change", args=[account.pk])
+def health_of(account: ChannelAccount, figures: above.Figures | None) -> Health:
+    """In one word."""
+    held = figures or above.Figures()
+    active = account.state == ChannelAccount.State.ACTIVE
+    return health(active, is_open(account), Hour(held.hour_tried, held.hour_taken, held.hour_failed))
 
 
 def state_of(request: HttpRequest, account: ChannelAccount) -> dict[str, Any]:
     """What stands above an account's form."""
-    hook = request.build_absolute_uri(reverse("hook", args=[account.code, account.hook_token]))
+    kind, figures = adapter(account.kind), above.figures_of(account.pk)
+    word = health_of(account, figures)
+    part = share(Hour(figures.hour_tried, figures.hour_taken, figures.hour_failed)) if figures else None
     return {
         "account": account,
-        "kind_label": adapter(account.kind).label,
+        "kind_label": kind.label,
         "breaker_open": is_open(account),
-        "receipts": str(adapter(account.kind).capabilities.receipts),
-        "hook_url": hook,
-        "may_change": request.user.has_perm("ums_channels.change_channelaccount"),
-        "may_test": request.user.has_perm("ums_channels.test_send"),
+        "health": HEALTH_WORDS[word][0],
+        "health_tone": {"success": "good", "warning": "warn", "danger": "bad"}.get(HEALTH_WORDS[word][1], "dim"),
+        "hour_share": None if part is None else round(part * 100, 1),
+        "figures": figures,
+        "receipts": receipts_of(kind),
+        "hook_url": hook_of(request, account),
+        "may_change": request.user.has_perm(CHANGE),
+        "may_test": request.user.has_perm(TEST),
+        "may_check": request.user.has_perm(TEST) and can_be_checked(account),
+        "prices": history(account),
+        "now": timezone.now(),
+        "price_unit": kind.capabilities.price_unit,
+        "lists_templates": lists_templates(account.kind)
+        and request.user.has_perm("ums_channels.view_providertemplate"),
+        "refresh": TemplateRefresh.objects.filter(account=account).first(),
     }
+
+
+def receipts_of(kind: Adapter) -> str:
+    """How receipts reach us, as one word for the page: hook, hook-and-poll, poll, session, none."""
+    receipts = kind.capabilities.receipts
+    if kind.transport == "session":
+        return "session"
+    if receipts.pushed or type(kind).parse_hook is not Adapter.parse_hook:
+        return "hook-and-poll" if receipts.polled else "hook"
+    return "poll" if receipts.polled else "none"
+
+
+def hook_of(request: HttpRequest, account: ChannelAccount) -> str:
+    """The address that the provider reports to."""
+    return request.build_absolute_uri(reverse("hook", args=[account.code, account.hook_token]))
 
 
 def _kind_asked(request: HttpRequest) -> str:
     return request.GET.get("kind", "")
-
-
-@admin.register(UnmappedCode)
-class UnmappedCodeAdmin(ModelAdmin):
-    """Answers of providers that no table knows: each counts as unknown until a release maps it."""
-
-    list_display = ["kind", "code", "seen", "last_at"]
-    list_filter = ["kind"]
-    search_fields = ["code"]
-    ordering = ["-seen"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: UnmappedCode | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: UnmappedCode | None = None) -> bool:
-        return False

@@ -6,66 +6,137 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('ums_channels', '0003_every_channel'),
+        ("ums_channels", "0003_every_channel"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='TemplateRefresh',
+            name="TemplateRefresh",
             fields=[
-                ('account', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='template_refresh', serialize=False, to='ums_channels.channelaccount')),
-                ('state', models.CharField(choices=[('WAITING', 'waiting'), ('RUNNING', 'running'), ('DONE', 'done'), ('FAILED', 'failed')], default='WAITING', max_length=10, verbose_name='state')),
-                ('requested_at', models.DateTimeField()),
-                ('heartbeat_at', models.DateTimeField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('next_page', models.PositiveIntegerField(default=1)),
-                ('epoch', models.PositiveIntegerField(default=0)),
-                ('found', models.PositiveIntegerField(default=0)),
-                ('words', models.CharField(blank=True, max_length=200)),
+                (
+                    "account",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="template_refresh",
+                        serialize=False,
+                        to="ums_channels.channelaccount",
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("WAITING", "waiting"),
+                            ("RUNNING", "running"),
+                            ("DONE", "done"),
+                            ("FAILED", "failed"),
+                        ],
+                        default="WAITING",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                ("requested_at", models.DateTimeField()),
+                ("heartbeat_at", models.DateTimeField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                ("next_page", models.PositiveIntegerField(default=1)),
+                ("epoch", models.PositiveIntegerField(default=0)),
+                ("found", models.PositiveIntegerField(default=0)),
+                ("words", models.CharField(blank=True, max_length=200)),
             ],
         ),
         migrations.AlterModelOptions(
-            name='channelaccount',
-            options={'permissions': [('test_send', 'Can send a test message over an account'), ('test_send_raw', 'Can send a test message to any address typed in')], 'verbose_name': 'channel account', 'verbose_name_plural': 'channel accounts'},
+            name="channelaccount",
+            options={
+                "permissions": [
+                    ("test_send", "Can send a test message over an account"),
+                    ("test_send_raw", "Can send a test message to any address typed in"),
+                ],
+                "verbose_name": "channel account",
+                "verbose_name_plural": "channel accounts",
+            },
         ),
         migrations.AddField(
-            model_name='channelaccount',
-            name='pause_reason',
-            field=models.CharField(blank=True, editable=False, max_length=200, verbose_name='reason of the pause'),
+            model_name="channelaccount",
+            name="pause_reason",
+            field=models.CharField(blank=True, editable=False, max_length=200, verbose_name="reason of the pause"),
         ),
         migrations.CreateModel(
-            name='AccountPrice',
+            name="AccountPrice",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('price', models.DecimalField(decimal_places=5, max_digits=10, validators=[django.core.validators.MinValueValidator(0)], verbose_name='price per unit')),
-                ('valid_from', models.DateTimeField(verbose_name='valid from')),
-                ('valid_to', models.DateTimeField(blank=True, null=True, verbose_name='valid until')),
-                ('note', models.CharField(blank=True, max_length=200, verbose_name='note')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='prices', to='ums_channels.channelaccount', verbose_name='account')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "price",
+                    models.DecimalField(
+                        decimal_places=5,
+                        max_digits=10,
+                        validators=[django.core.validators.MinValueValidator(0)],
+                        verbose_name="price per unit",
+                    ),
+                ),
+                ("valid_from", models.DateTimeField(verbose_name="valid from")),
+                ("valid_to", models.DateTimeField(blank=True, null=True, verbose_name="valid until")),
+                ("note", models.CharField(blank=True, max_length=200, verbose_name="note")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="prices",
+                        to="ums_channels.channelaccount",
+                        verbose_name="account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'price of an account',
-                'verbose_name_plural': 'prices of accounts',
-                'constraints': [models.UniqueConstraint(fields=('account', 'valid_from'), name='account_price_once'), models.UniqueConstraint(condition=models.Q(('valid_to__isnull', True)), fields=('account',), name='account_price_one_open'), models.CheckConstraint(condition=models.Q(('valid_to__isnull', True), ('valid_to__gt', models.F('valid_from')), _connector='OR'), name='account_price_forward')],
+                "verbose_name": "price of an account",
+                "verbose_name_plural": "prices of accounts",
+                "constraints": [
+                    models.UniqueConstraint(fields=("account", "valid_from"), name="account_price_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("valid_to__isnull", True)),
+                        fields=("account",),
+                        name="account_price_one_open",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("valid_to__isnull", True), ("valid_to__gt", models.F("valid_from")), _connector="OR"
+                        ),
+                        name="account_price_forward",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ProviderTemplate',
+            name="ProviderTemplate",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=200, verbose_name='code')),
-                ('name', models.CharField(blank=True, max_length=200, verbose_name='name')),
-                ('text', models.TextField(blank=True, verbose_name='text')),
-                ('state', models.CharField(choices=[('approved', 'approved'), ('pending', 'under review'), ('refused', 'refused')], max_length=10, verbose_name='state')),
-                ('refreshed_at', models.DateTimeField(verbose_name='refreshed at')),
-                ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='ums_channels.channelaccount', verbose_name='account')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("code", models.CharField(max_length=200, verbose_name="code")),
+                ("name", models.CharField(blank=True, max_length=200, verbose_name="name")),
+                ("text", models.TextField(blank=True, verbose_name="text")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("approved", "approved"), ("pending", "under review"), ("refused", "refused")],
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                ("refreshed_at", models.DateTimeField(verbose_name="refreshed at")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="ums_channels.channelaccount",
+                        verbose_name="account",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'approved template',
-                'verbose_name_plural': 'approved templates',
-                'constraints': [models.UniqueConstraint(fields=('account', 'code'), name='provider_template_once')],
+                "verbose_name": "approved template",
+                "verbose_name_plural": "approved templates",
+                "constraints": [models.UniqueConstraint(fields=("account", "code"), name="provider_template_once")],
             },
         ),
     ]
