@@ -20,6 +20,7 @@ KINDS: dict[str, str] = {
     "alipay_life": "AlipayLife",
     "dingtalk_work": "DingtalkWork",
     "dingtalk_robot": "DingtalkRobot",
+    "rcs_maap": "RcsMaap",
     "rcs_aliyun": "RcsAliyun",
     "email_smtp": "EmailSmtp",
     "wecom_app": "WecomApp",

@@ -90,9 +90,8 @@ def test_the_list_of_templates_has_pages(simulator: Simulator) -> None:
         f"SMS_77{n}": {"text": "x", "name": f"n{n}", "state": state} for n, state in enumerate(("pending", "no"))
     }
     simulator.control({"aliyun": {"account": "LTAIlist", "secret": "s3", "signs": [], "templates": templates}})
-    keys = {"key": "LTAIlist", "secret": "s3"}
     pages = [
-        simulator.aliyun("QuerySmsTemplateList", {"PageIndex": page, "PageSize": "1"}, **keys).json
+        simulator.aliyun("QuerySmsTemplateList", {"PageIndex": page, "PageSize": "1"}, key="LTAIlist", secret="s3").json
         for page in ("1", "2")
     ]
     rows = [row for page in pages for row in page["SmsTemplateList"]]
