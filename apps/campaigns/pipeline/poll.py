@@ -40,6 +40,7 @@ class Question:
     references: dict[str, str]  # address -> reference
     provider_id: str
     envelope: Envelope | None = None
+    delivered: frozenset[str] = frozenset()  # addresses of which the same, told again, would be no news
 
 
 def poll_next(transports: Transports, stop_at: float) -> bool:
@@ -139,11 +140,11 @@ def _questions(batch: Batch, kind: Adapter, sender: Account) -> Iterator[Questio
     with connection.cursor() as cursor:
         cursor.execute(OPEN, [batch.pk, batch.first_delivery_id, batch.last_delivery_id, _open_states(kind)])
         rows = cursor.fetchall()
-    polled: dict[str, list[tuple[str, str, datetime]]] = {}
+    polled: dict[str, list[tuple[str, str, datetime, str]]] = {}
     for delivery_id, state, provider_id, call_ref, since, sealed, hashed in rows:
         address = keyring().open(sealed, binding_place(hashed))
         if state != "UNKNOWN" and kind.capabilities.receipts.polled:
-            polled.setdefault(provider_id, []).append((address, to_base36(delivery_id), since))
+            polled.setdefault(provider_id, []).append((address, to_base36(delivery_id), since, state))
         elif state == "UNKNOWN" and kind.capabilities.can_query:
             reference = to_base36(call_ref)
             envelope = Envelope(reference, reference, address, {})
@@ -152,9 +153,10 @@ def _questions(batch: Batch, kind: Adapter, sender: Account) -> Iterator[Questio
     for provider_id, people in polled.items():
         for start in range(0, len(people), kind.capabilities.poll_group):
             some = people[start : start + kind.capabilities.poll_group]
-            addresses = [address for address, _reference, _since in some]
-            request = kind.build_poll(sender, provider_id, addresses, some[0][2])
-            yield Question(request, {address: reference for address, reference, _since in some}, provider_id)
+            references = {address: reference for address, reference, _since, _state in some}
+            request = kind.build_poll(sender, provider_id, [one[0] for one in some], some[0][2])
+            delivered = frozenset(address for address, _reference, _since, state in some if state == "DELIVERED")
+            yield Question(request, references, provider_id, delivered=delivered)
 
 
 def _hear(
@@ -172,7 +174,8 @@ def _hear(
         if isinstance(said, StaleToken):
             refused(account, token_version)  # asked again later, with a new one
         elif isinstance(said, Sequence):
-            events += [_addressed(event, question) for event in said]
+            news = [one for one in said if one.state != "delivered" or one.address not in question.delivered]
+            events += [_addressed(event, question) for event in news]
     return events
 
 
