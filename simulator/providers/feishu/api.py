@@ -141,13 +141,15 @@ class Feishu(Provider):
             "invisible": "不在应用可用范围" if chinese else "outside the app's availability",
             "invalid": "ID 无效" if chinese else "the id is not valid",
         }
-        sender = self.robots.name_of(arrival.address) if arrival.channel == "feishu_group" else arrival.account
+        group = arrival.channel == "feishu_group"
+        sender = self.robots.name_of(arrival.address) if group else ("应用机器人" if chinese else "App bot")
         return Shown(
             seen.get("title", ""),
             seen["text"],
             sender,
             button=seen.get("button", ""),
             link=seen.get("link", ""),
+            detail="" if group else arrival.account,
             words=words,
         )
 

@@ -110,11 +110,11 @@ class WeCom(Provider):
             "invalid": "不在应用可见范围" if chinese else "not visible to the app",
             "unlicensed": "无接口许可" if chinese else "without a licence",
         }
-        group = arrival.channel == "wecom_group"
-        sender = (
-            self.robots.get(arrival.address, "群机器人" if chinese else "Group robot") if group else arrival.account
-        )
-        mentions = " ".join(f"@{name}" for name in seen.get("mentions", ()))
+        if arrival.channel == "wecom_group":
+            sender = self.robots.get(arrival.address, "群机器人" if chinese else "Group robot")
+        else:
+            sender = f"{'应用' if chinese else 'App'} {arrival.account.partition('/')[2]}"
+        mentions = " ".join(f"@{name.removeprefix('@')}" for name in seen.get("mentions", ()))
         text = f"{seen['text']}\n{mentions}" if mentions else seen["text"]
         return Shown(
             seen.get("title", ""), text, sender, button=seen.get("button", ""), link=seen.get("link", ""), words=words
