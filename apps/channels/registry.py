@@ -23,6 +23,7 @@ KINDS: dict[str, str] = {
     "rcs_maap": "RcsMaap",
     "rcs_aliyun": "RcsAliyun",
     "email_smtp": "EmailSmtp",
+    "webhook": "Webhook",
     "wecom_app": "WecomApp",
     "wecom_robot": "WecomRobot",
     "feishu_app": "FeishuApp",

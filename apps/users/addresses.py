@@ -28,6 +28,8 @@ IMPORT_KINDS = (
     "wecom_group",
     "feishu",
     "feishu_group",
+    "webhook",
+    "apprise",
 )
 LONGEST = 1000
 
@@ -153,6 +155,30 @@ def _robot(before_key: str, secret: str = "") -> Callable[[str], str]:
     return rule
 
 
+_WEB = re.compile(
+    r"([Hh][Tt][Tt][Pp][Ss]?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-{}~]*)?"
+    r"(\|wh(?:sec|sk)_[A-Za-z0-9+/]{32,96}={0,2})?"
+).fullmatch
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+_-]{1,31})://([!-~]+)").fullmatch
+
+
+def _webhook(text: str) -> str:
+    found = _WEB(text)
+    if not found or len(text) > LONGEST:
+        raise BadAddress(
+            "wrong_shape", _("it is no https address, with its signing secret behind a bar where it has one")
+        )
+    scheme, host, port, path, secret = found.groups(default="")
+    return f"{scheme.lower()}://{host.lower()}{port}{path or '/'}{secret}"
+
+
+def _apprise(text: str) -> str:
+    found = _SCHEME(text)
+    if not found or len(text) > LONGEST:
+        raise BadAddress("wrong_shape", _("it is no Apprise address such as slack://… or mailtos://…"))
+    return f"{found[1].lower()}://{found[2]}"
+
+
 def _visible(text: str) -> str:
     if len(text) > LONGEST:
         raise BadAddress("too_long", _("it is longer than %(limit)s characters"), limit=LONGEST)
@@ -185,6 +211,8 @@ _RULES: dict[str, Callable[[str], str]] = {
     ),
     "wecom_group": _robot(r"[?&]key="),
     "feishu": _shape(r"[A-Za-z0-9_.@-]{1,64}", _("an id has 1 to 64 letters, digits or _ - . @")),
+    "webhook": _webhook,
+    "apprise": _apprise,
     "feishu_group": _robot("/hook/", r"(?:\|[^\s|]{1,128})?"),
 }
 
@@ -194,6 +222,10 @@ def mask(kind: str, text: str) -> str:
     if kind == "email":
         local, at, domain = text.rpartition("@")
         return f"{local[:1]}***@{domain}" if at else "****"
+    if kind == "webhook":
+        return re.match(r"[^/]*//[^/|]*", text)[0] + "/****"  # type: ignore[index]  # who knows the rest can write there
+    if kind == "apprise":
+        return text.partition("://")[0] + "://****"  # keys stand at any place behind it
     if kind.endswith("_group"):
         return f"{text[:4]}****"  # whoever knows the rest can write to the group
     if len(text) < 7:

@@ -78,6 +78,8 @@ class Kind:
             said = code
         if str(given[field]).startswith("{"):
             noise = json.dumps(noise, ensure_ascii=False)[1:-1]  # a secret may be JSON itself
+        if given.get("status") == "$CODE":
+            given["status"] = int(code)
         given[field] = given[field].replace("$CODE", said).replace("$NOISE", noise).strip()
         return self.answer(given)
 

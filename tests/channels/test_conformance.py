@@ -203,7 +203,13 @@ def test_requests_are_of_the_declared_transport_and_show_nothing(kind: Kind) -> 
 def test_the_providers_own_sign_is_accepted_and_nothing_like_it(kind: Kind) -> None:
     given = kind.given["accepted"]
     envelopes = kind.envelopes()
-    assert kind.adapter.read(kind.account, envelopes, kind.answer(given)) == Accepted(given["provider_id"])
+    accepted = Accepted(given["provider_id"], kind.given.get("delivered", False))
+    assert kind.adapter.read(kind.account, envelopes, kind.answer(given)) == accepted
+    if "status_alone" in kind.given:
+        for status in (*range(100, 200), *range(300, 600)):
+            answer = HttpAnswer(status, {}, given["body"].encode())
+            assert not isinstance(one(kind.adapter.read(kind.account, envelopes, answer)), Accepted), status
+        return
     for other in almost_accepted(kind.answer(given)):
         outcome = one(kind.adapter.read(kind.account, envelopes, other))
         assert isinstance(outcome, Unknown), other
@@ -258,6 +264,8 @@ def test_what_cannot_be_read_is_unknown(kind: Kind) -> None:
         answers: list[Answer] = [MailAnswer(*reply) for reply in ODD_REPLIES]
     elif kind.adapter.transport == "session":
         answers = [*ODD_SESSIONS, MailAnswer("dot", 250, ""), HttpAnswer(200, {}, b"")]
+    elif "status_alone" in kind.given:
+        answers = [HttpAnswer(status, {}, body) for body in GARBAGE for status in (0, 100, 199, 418, 599)]
     else:
         statuses = [301, 404, 500, 503] if "status_decides" in kind.given else [200, 204, 301, 404, 500, 503]
         known = {int(code) for code in kind.codes if code.isdigit()} if "status_decides" in kind.given else set()

@@ -30,7 +30,10 @@ def test_every_writing_of_a_mainland_number_is_one(number: str, prefix: str, das
         ("fcm", "cXw1K9fT0a4:APA91bHun4MxP5egoKMwt2KZFBaFUH-1RYqx", "cXw1K9fT0a4:APA91bHun4MxP5egoKMwt2KZFBaFUH-1RYqx"),
         ("apns", "AB" * 32, "ab" * 32),
         ("feishu", "ou_73ee7f", "ou_73ee7f"),
-        ("webhook", "https://a.example/hook?x=1", "https://a.example/hook?x=1"),
+        ("webhook", "HTTPS://A.example/Hook?x=1", "https://a.example/Hook?x=1"),
+        ("webhook", "https://a.example:8443", "https://a.example:8443/"),
+        ("webhook", "https://a.example/h|whsec_" + "Q" * 32, "https://a.example/h|whsec_" + "Q" * 32),
+        ("apprise", "Slack://TokenA/TokenB/TokenC", "slack://TokenA/TokenB/TokenC"),
         ("wecom_group", "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-7xxx", "693a91f6-7xxx"),
         ("wecom_group", "693a91f6-7xxx", "693a91f6-7xxx"),
         ("feishu_group", "https://open.feishu.cn/open-apis/bot/v2/hook/0b1c2d3e-4f", "0b1c2d3e-4f"),
@@ -75,6 +78,12 @@ def test_accepted(kind: str, raw: str, kept: str) -> None:
         ("wecom_group", "693a91f6-7xxx|secret", "wrong_shape"),
         ("feishu_group", "0b1c2d3e-4f|", "wrong_shape"),
         ("dingtalk_group", "https://oapi.dingtalk.com/robot/send", "wrong_shape"),
+        ("webhook", "ftp://a.example/", "wrong_shape"),
+        ("webhook", "https://user:word@a.example/", "wrong_shape"),
+        ("webhook", "https://a.example/ two", "wrong_shape"),
+        ("webhook", "https://a.example/h|secret", "wrong_shape"),
+        ("apprise", "no address", "wrong_shape"),
+        ("apprise", "://x", "wrong_shape"),
         ("anything", "x" * 1001, "too_long"),
     ],
 )
@@ -85,7 +94,7 @@ def test_refused_with_a_reason(kind: str, raw: str, code: str) -> None:
     assert raw.strip() not in str(bad.value) or not raw.strip()
 
 
-@given(st.sampled_from([*IMPORT_KINDS, "webhook"]), st.text(max_size=80))
+@given(st.sampled_from([*IMPORT_KINDS, "anything"]), st.text(max_size=80))
 @example("email", "a@b.cc\n")
 def test_whatever_passes_is_stable_and_free_of_control_characters(kind: str, raw: str) -> None:
     try:
@@ -105,6 +114,8 @@ def test_whatever_passes_is_stable_and_free_of_control_characters(kind: str, raw
         ("email", "zhang@mail.example.net", "z***@mail.example.net"),
         ("wechat_oa", "o1vRt_1fjORS-6ilI8ihN5KXSc7T", "o1vR****Sc7T"),
         ("wecom", "li", "l****"),
+        ("webhook", "https://a.example/hook/s3cr3t|whsec_" + "Q" * 32, "https://a.example/****"),
+        ("apprise", "slack://TokenA/TokenB/TokenC", "slack://****"),
     ],
 )
 def test_masks(kind: str, text: str, shown: str) -> None:
