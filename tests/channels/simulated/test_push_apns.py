@@ -142,7 +142,8 @@ def outcome_of(app: Sender, *groups: list[Envelope]) -> Said:
 def test_refusals(simulator: Simulator, app: Sender) -> None:
     ((one,),) = devices(1)
     script(simulator, {"refuse": "Unregistered"})
-    assert outcome_of(app, [one]) == Rejected("Unregistered", "The app was removed from the device.")
+    gone = outcome_of(app, [one])
+    assert isinstance(gone, Rejected) and (gone.code, gone.bad_address) == ("Unregistered", True)
     script(simulator, "429")
     held = outcome_of(app, [one])
     assert isinstance(held, Throttled) and held.scope == "recipient"

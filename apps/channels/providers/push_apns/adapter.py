@@ -87,6 +87,7 @@ class PushApns(Adapter):
     )
     capabilities = Capabilities(address_kind="apns", offline_store=True)
     uses_token = True
+    verified_with = "aioapns 4.0"
 
     def check_config(self, config: Mapping[str, Any]) -> dict[str, str]:
         problems = super().check_config(config)

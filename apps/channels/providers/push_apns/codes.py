@@ -7,8 +7,8 @@ from datetime import timedelta
 from apps.channels.outcomes import Misconfigured, Outcome, Rejected, StaleToken, Throttled, Unavailable, Unknown
 
 _OUTCOMES: tuple[Rejected | Misconfigured | StaleToken | Throttled | Unavailable | Unknown, ...] = (
-    Rejected("Unregistered", "The app was removed from the device."),
-    Rejected("ExpiredToken", "The device token has expired."),
+    Rejected("Unregistered", "The app was removed from the device.", bad_address=True),
+    Rejected("ExpiredToken", "The device token has expired.", bad_address=True),
     Rejected("BadDeviceToken", "The device token is malformed, or is one of the other environment."),
     Rejected("DeviceTokenNotForTopic", "The device token belongs to another app."),
     Rejected("MissingDeviceToken", "The device token is missing."),

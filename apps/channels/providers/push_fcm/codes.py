@@ -11,7 +11,7 @@ MALFORMED = (
 )
 
 _OUTCOMES: tuple[Rejected | Misconfigured | StaleToken | Throttled | Unknown, ...] = (
-    Rejected("UNREGISTERED", "The app was removed from the device, or its token is no longer valid."),
+    Rejected("UNREGISTERED", "The app was removed from the device, or its token has ended.", bad_address=True),
     Rejected("INVALID_ARGUMENT", "The registration token is malformed."),
     Rejected("SENDER_ID_MISMATCH", "The token belongs to an app of another project."),
     Rejected(MALFORMED, "The message is not in the provider's form.", "content"),
