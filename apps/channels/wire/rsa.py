@@ -17,10 +17,13 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 SMALLEST = 2048  # bits
 
 
-def private_key(text: str) -> RSAPrivateKey:
-    """The key of a PEM or a bare Base64 text, PKCS#1 or PKCS#8. Raises ValueError, without the text."""
+def private_key(text: str, checked: bool = False) -> RSAPrivateKey:
+    """The key of a PEM or a bare Base64 text, PKCS#1 or PKCS#8. Raises ValueError, without the text.
+
+    Whether its primes are such takes 60 ms to find out: `checked` says that it was when the key was saved.
+    """
     try:
-        key = load_der_private_key(_der(text), None)
+        key = load_der_private_key(_der(text), None, unsafe_skip_rsa_key_validation=checked)
     except (ValueError, TypeError):
         raise ValueError("no RSA private key can be read") from None
     if not isinstance(key, RSAPrivateKey) or key.key_size < SMALLEST:

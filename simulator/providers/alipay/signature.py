@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,19 +16,31 @@ def content(parameters: Mapping[str, str], leave_out: tuple[str, ...] = ("sign",
     return "&".join("=".join(pair) for pair in pairs)
 
 
+@cache
+def _private(pem: str) -> rsa.RSAPrivateKey:
+    key = serialization.load_pem_private_key(pem.encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
+
+
+@cache
+def _public(pem: str) -> rsa.RSAPublicKey:
+    key = serialization.load_pem_public_key(pem.encode())
+    assert isinstance(key, rsa.RSAPublicKey)
+    return key
+
+
 def sign(private_pem: str, text: bytes) -> str:
     """Return the signature in Base64."""
-    key = serialization.load_pem_private_key(private_pem.encode(), None)
-    assert isinstance(key, rsa.RSAPrivateKey)
-    return base64.b64encode(key.sign(text, padding.PKCS1v15(), hashes.SHA256())).decode()
+    return base64.b64encode(_private(private_pem).sign(text, padding.PKCS1v15(), hashes.SHA256())).decode()
 
 
 def good(public_pem: str, text: bytes, signature: str) -> bool:
     """Tell whether the owner of the key signed the text."""
-    key = serialization.load_pem_public_key(public_pem.encode())
-    assert isinstance(key, rsa.RSAPublicKey)
     try:
-        key.verify(base64.b64decode(signature, validate=True), text, padding.PKCS1v15(), hashes.SHA256())
+        _public(public_pem).verify(
+            base64.b64decode(signature, validate=True), text, padding.PKCS1v15(), hashes.SHA256()
+        )
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True

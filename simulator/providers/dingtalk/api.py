@@ -5,7 +5,6 @@ Source of every rule: the project's contract sheet for this provider; see README
 
 import time
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -61,7 +60,7 @@ class DingTalk(Provider):
         self.groups = Groups()
         self._tasks: dict[str, Task] = {}
         self._quiet = Quiet()
-        self._seconds: Counter[tuple[str, str, int]] = Counter()
+        self._seconds: dict[tuple[str, str], list[int]] = {}
         self._new_style = False
 
     # --- control, people and pages
@@ -231,12 +230,18 @@ class DingTalk(Provider):
         operation = operations.get((call.method, call.path))
         if operation is None:
             raise Refusal("InvalidAction.NotFound" if self._new_style else "22", "不合法的请求", 404)
-        self._seconds[(key, call.path, int(call.now))] += 1
-        if self._seconds[(key, call.path, int(call.now))] > self.switches["per_second"]:
-            code = "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi" if self._new_style else "90018"
-            raise Refusal(code, status=403)
+        self._count((key, call.path), int(call.now))
         document = call.parameters if call.method == "GET" else body_of(call)
         return operation(key, self.apps[key], document, call.now)
+
+    def _count(self, what: tuple[str, str], second: int) -> None:
+        state = self._seconds.setdefault(what, [second, 0])
+        if state[0] != second:
+            state[:] = [second, 0]
+        state[1] += 1
+        if state[1] > self.switches["per_second"]:
+            code = "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi" if self._new_style else "90018"
+            raise Refusal(code, status=403)
 
     # --- work notifications
 

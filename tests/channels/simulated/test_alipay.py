@@ -130,3 +130,13 @@ def test_credentials_are_checked_without_a_message(simulator: Simulator, life: S
         wrong = Sender(replace(life.account, config={**life.account.config, name: value}), life.client)
         assert isinstance(wrong.check(), Misconfigured)
     assert len(simulator.ledger()) == before
+
+
+def test_the_phone_shows_the_rows_of_the_template(simulator: Simulator, life: Sender) -> None:
+    people = [{"id": "ping", "name": "杜萍", "alipay": one(90)[0].address}]
+    simulator.call("PUT", "/_sim/people", json.dumps(people))
+    life.send(one(90))
+    page = simulator.call("GET", "/_sim/phones/ping").body.decode()
+    assert all(
+        words in page for words in ("您好", "杜萍 &amp; +%", "12.50", "查看详情", "https://ums.example/m/1?a=1&amp;b=2")
+    )

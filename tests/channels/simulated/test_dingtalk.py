@@ -207,3 +207,15 @@ def test_faults_of_a_groups_robot(simulator: Simulator, group: Sender, fault: st
     simulator.control({"scripts": [{"provider": "dingtalk", "match": "all", "do": [fault]}]})
     (outcome,) = group.send(notice(fault, "44444444"))
     assert isinstance(outcome, expected)
+
+
+def test_the_phone_shows_what_came_from_the_application_and_from_the_group(
+    simulator: Simulator, ding: Sender, group: Sender
+) -> None:
+    people = [{"id": "ping", "name": "杜萍", "dingtalk": "ping1", "dingtalk_group": "55555555|SEC1"}]
+    simulator.call("PUT", "/_sim/people", json.dumps(people))
+    card = {"title": "告警", "text": "温度过高", "url": "https://ums.example/a", "button": "查看"}
+    ding.send([replace(notice("", "ping1")[0], content=card)])
+    group.send([replace(notice("", "55555555|SEC1")[0], content={"text": "群里的话", "at_all": "yes"})])
+    page = simulator.call("GET", "/_sim/phones/ping").body.decode()
+    assert all(words in page for words in ("温度过高", "查看", "https://ums.example/a", "群里的话", "@all"))

@@ -115,3 +115,10 @@ def test_credentials_are_checked_without_a_message(simulator: Simulator, sms: Se
         outcome = wrong.check()
         assert isinstance(outcome, Misconfigured) and outcome.code == code
     assert len(simulator.ledger()) == before
+
+
+def test_the_phone_shows_the_text_under_its_signature(simulator: Simulator, sms: Sender) -> None:
+    simulator.call("PUT", "/_sim/people", '[{"id": "ping", "phone": "13800006000"}]')
+    sms.send(texts("13800006000"))
+    page = simulator.call("GET", "/_sim/phones/ping").body.decode()
+    assert "【优选银行】尊敬的杜萍 &amp; 1，您的账户余额为12.50元。" in page

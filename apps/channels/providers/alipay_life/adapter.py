@@ -219,7 +219,7 @@ class Keys:
 
 
 def _load(config: Mapping[str, Any]) -> Keys:
-    own, theirs = rsa.private_key(config["private_key"]), config["alipay_public_key"]
+    own, theirs = rsa.private_key(config["private_key"], checked=True), config["alipay_public_key"]
     if not config.get("app_cert"):
         return Keys(own, _their_key(theirs), {})
     serials = {
