@@ -225,13 +225,18 @@ class Poster:
 
     async def ask(self, parcel: Parcel) -> tuple[int, bytes]:
         """Send once, now, outside every plan; return (HTTP status, body), or (0, b"") without an answer."""
+        status, _headers, body = await self.ask_whole(parcel)
+        return status, body
+
+    async def ask_whole(self, parcel: Parcel) -> tuple[int, Mapping[str, str], bytes]:
+        """As ``ask``, with the headers of the answer; their names are found in any case."""
         if self._session is None:
-            return 0, b""
+            return 0, {}, b""
         request = self._session.request(
             parcel.method, parcel.url, data=parcel.body or None, headers=dict(parcel.headers), allow_redirects=False
         )
         try:
             async with request as answer:
-                return answer.status, await answer.content.read(LONGEST_ANSWER)
+                return answer.status, answer.headers, await answer.content.read(LONGEST_ANSWER)
         except (aiohttp.ClientError, TimeoutError, ValueError):
-            return 0, b""
+            return 0, {}, b""

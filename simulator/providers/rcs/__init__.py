@@ -1,0 +1,1 @@
+"""5G messages of China Telecom and China Unicom."""
