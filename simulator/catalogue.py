@@ -9,6 +9,7 @@ from simulator.providers.cmpp.port import Cmpp
 from simulator.providers.fcm.api import Fcm
 from simulator.providers.feishu.api import Feishu
 from simulator.providers.jpush.api import JPush
+from simulator.providers.rcs.api import Rcs
 from simulator.providers.smpp.port import Smpp
 from simulator.providers.smtp.port import Smtp
 from simulator.providers.tencent.api import Tencent
@@ -26,6 +27,7 @@ PROVIDERS: tuple[type[Provider], ...] = (
     DingTalk,
     WeCom,
     Feishu,
+    Rcs,
 )
 
 # Each listens on a port of its own: --port-<name>, and "<name>": {"host", "port"} in the ready file.
