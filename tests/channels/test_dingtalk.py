@@ -148,6 +148,7 @@ def test_a_robots_call_has_an_outcome_for_each() -> None:
     assert isinstance(found, list)
     assert [type(one) for one in found] == [Accepted, Accepted, Rejected, Throttled, Rejected]
     assert found[0] == Accepted("PQK") and found[3].scope == "recipient"
+    assert (found[2].bad_address, found[4].bad_address) == (True, False)
     assert DingtalkWork().read(AS_ROBOT, envelopes("zhangsan"), answer(body)) == Accepted("PQK")
     assert isinstance(DingtalkWork().read(AS_ROBOT, envelopes("zhangsan"), answer({"invalidStaffIdList": []})), Unknown)
 

@@ -175,7 +175,7 @@ class DingtalkWork(Adapter):
             return robot.sent(account, envelopes, answer)
         outcome = work.sent(answer)
         if len(envelopes) > 1 and isinstance(outcome, Rejected) and outcome.scope == "recipient":
-            return replace(outcome, scope="call")
+            return replace(outcome, scope="call", bad_address=False)
         return outcome
 
     def build_poll(

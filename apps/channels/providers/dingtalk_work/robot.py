@@ -20,7 +20,7 @@ JSON = "Content-Type: application/json"
 
 # immediate lists of batchSend, in the order in which they are looked into
 LISTS: tuple[tuple[str, Outcome], ...] = (
-    ("invalidStaffIdList", Rejected("invalidStaffIdList", "No employee has this userid.")),
+    ("invalidStaffIdList", Rejected("invalidStaffIdList", "No employee has this userid.", bad_address=True)),
     (
         "flowControlledStaffIdList",
         Throttled("flowControlledStaffIdList", "Too much goes to this employee.", None, "recipient"),
@@ -97,7 +97,7 @@ def sent(account: Account, envelopes: Sequence[Envelope], answer: HttpAnswer) ->
 
 def _look_for_it(outcome: Outcome) -> Outcome:
     if isinstance(outcome, Rejected) and outcome.scope == "recipient":
-        return replace(outcome, scope="call")
+        return replace(outcome, scope="call", bad_address=False)
     return outcome
 
 
