@@ -19,7 +19,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
-from apps.campaigns.models import Batch, Campaign, Delivery, ReceiptInbox
+from apps.campaigns.models import Attempt, Batch, Campaign, Delivery, ReceiptInbox
 from apps.campaigns.pipeline.gateway import NO_SESSION, Gateway
 from apps.campaigns.pipeline.reap import tick
 from apps.campaigns.tasks import drain
@@ -214,6 +214,20 @@ def test_a_carrier_that_is_too_busy_is_sent_to_more_slowly(world: World) -> None
         world.run(sent)
     once_each(world, 60)
     assert world.messages(sent) == {"SUCCEEDED": 60}
+
+
+def test_an_agreed_rate_is_kept_without_intents_in_vain(world: World) -> None:
+    world.people(40)
+    held = account(world, "sms_smpp", per_second=10)
+    sent = campaign(world, "sms_smpp")
+    with gateway(held):
+        world.run(sent)
+    once_each(world, 40)
+    times = sorted(line["t"] for line in world.ledger())
+    assert times[-1] - times[0] > 3.5
+    assert (
+        Attempt.objects.filter(delivery_id__in=Delivery.objects.filter(campaign_id=sent.pk).values("id")).count() == 40
+    )
 
 
 def test_an_answer_that_never_comes_is_unknown_and_not_sent_again(world: World, settings: Any) -> None:

@@ -40,6 +40,8 @@ class _OneAccount(Transports):
         self.sessions = sessions
 
     def of(self, account: ChannelAccount) -> Sessions:
+        """The account's windows are kept to what the link can begin in time: the rest would be intended in vain."""
+        account.max_in_flight = min(account.max_in_flight, self.sessions.most_at_once)
         return self.sessions
 
 

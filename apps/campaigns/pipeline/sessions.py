@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from apps.campaigns.pipeline import inbox
@@ -22,6 +23,7 @@ from ums_site.queues import ring
 log = structlog.get_logger(__name__)
 PER_BODY = 50  # requests in one body of the inbox: what finds no delivery yet is tried again with its neighbours
 AGAIN_SECONDS = 1.0
+FASTEST = 100_000  # more than any window holds
 
 
 class Sessions:
@@ -41,6 +43,12 @@ class Sessions:
     @property
     def up(self) -> bool:
         return self.client.up
+
+    @property
+    def most_at_once(self) -> int:
+        """How many messages of one part a slow link begins before it is too late for them; two windows are open."""
+        rate = self.client.pace.rate
+        return max(1, int(rate * settings.UMS_TIMERS.start_by / 3)) if rate else FASTEST
 
     def open(self, link: SessionLink) -> None:
         self.client.open(link)
