@@ -21,6 +21,7 @@ from django.db import connection, connections
 
 from apps.campaigns.models import Attempt, Batch, Campaign, Delivery, ReceiptInbox
 from apps.campaigns.pipeline.gateway import NO_SESSION, Gateway
+from apps.campaigns.pipeline.lease import lease_of
 from apps.campaigns.pipeline.reap import tick
 from apps.campaigns.tasks import drain
 from apps.channels import testing
@@ -66,12 +67,12 @@ def account(world: World, kind: str, **changes: Any) -> ChannelAccount:
     return made
 
 
-def campaign(world: World, kind: str, text: str = SHORT, wanted: str = "accepted") -> Campaign:
+def campaign(world: World, kind: str, text: str = SHORT, wanted: str = "accepted", **extra: Any) -> Campaign:
     code = f"by-{kind}-{MessageTemplate.objects.count()}".replace("_", "-")
     draft = save_draft(actor="test", code=code, name="x", variables=stage.VARIABLES, bodies={kind: {"text": text}})
     version = publish_version(actor="test", template=draft)
     policy = {"steps": [{"channels": [{"account": "carrier"}], "until": wanted}]}
-    return world.campaign(policy, template_version=version)
+    return world.campaign(policy, template_version=version, **extra)
 
 
 @contextmanager
@@ -146,6 +147,18 @@ def test_no_worker_sends_for_such_an_account(world: World) -> None:
     with gateway(held):
         world.run(sent)
     once_each(world, 3)
+
+
+def test_one_time_passwords_go_first(world: World) -> None:
+    world.people(2)
+    held = account(world, "sms_smpp")
+    bulk = campaign(world, "sms_smpp")
+    drain(bulk.lane, 1)
+    urgent = campaign(world, "sms_smpp", message_class="otp")
+    drain(urgent.lane, 1)
+    assert (bulk.lane, urgent.lane) == ("bulk", "otp")
+    leased = [batch.lane for batch in (lease_of(held.pk), lease_of(held.pk)) if batch is not None]
+    assert leased == ["otp", "bulk"] and lease_of(held.pk) is None
 
 
 @both
