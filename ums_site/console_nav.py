@@ -99,9 +99,21 @@ SECTIONS: list[Section] = [
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The side bar as django-unfold wants it; sections without a line are left out."""
     groups = []
-    for section in SECTIONS:
-        links = [(entry, entry.link(request)) for entry in section.entries]
-        items = [{"title": entry.title, "icon": entry.icon, "link": link} for entry, link in links if link]
+    offered = [(section, [(entry, entry.link(request)) for entry in section.entries]) for section in SECTIONS]
+    here = _here(request.path, [link for _section, links in offered for _entry, link in links if link])
+    for section, links in offered:
+        items = [
+            {"title": entry.title, "icon": entry.icon, "link": link, "active": link == here}
+            for entry, link in links
+            if link
+        ]
         if items:
             groups.append({"title": section.title, "separator": True, "items": items})
     return groups
+
+
+def _here(path: str, links: Sequence[str]) -> str:
+    """The link that the path stands below: the longest one, and the first page only for itself."""
+    first = reverse("admin:index")
+    below = [link for link in links if path == link or (link != first and path.startswith(link))]
+    return max(below, key=len, default="")

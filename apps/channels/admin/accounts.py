@@ -31,9 +31,10 @@ HEALTH_WORDS = {
     Health.GOOD: (_("sends well"), "success"),
     Health.POOR: (_("some calls fail"), "warning"),
     Health.BAD: (_("fails"), "danger"),
-    Health.IDLE: (_("nothing sent in the last hour"), "info"),
+    Health.IDLE: (_("idle"), "info"),
     Health.PAUSED: (_("paused"), "warning"),
 }
+OPEN = "breaker"
 HEALTH_LABELS = {str(word): tone for word, (_words, tone) in HEALTH_WORDS.items()}
 
 
@@ -48,7 +49,6 @@ class ChannelAccountAdmin(ModelAdmin):
         "business_line",
         "shown_state",
         "shown_health",
-        "breaker",
         "today",
         "rate_per_second",
         "shown_price",
@@ -71,14 +71,12 @@ class ChannelAccountAdmin(ModelAdmin):
     def shown_state(self, account: ChannelAccount) -> tuple[str, str]:
         return account.state, account.get_state_display()
 
-    @display(description=_("health"), label=HEALTH_LABELS)
+    @display(description=_("health"), label={**HEALTH_LABELS, OPEN: "danger"})
     def shown_health(self, account: ChannelAccount) -> tuple[str, Any]:
         word = health_of(account, above.figures_of(account.pk))
-        return str(word), HEALTH_WORDS[word][0]
-
-    @display(description=_("breaker"), label={"open": "danger", "closed": "success"})
-    def breaker(self, account: ChannelAccount) -> tuple[str, Any]:
-        return ("open", _("open")) if is_open(account) else ("closed", _("closed"))
+        if word != Health.PAUSED and is_open(account):
+            return OPEN, _("breaker open")
+        return str(word), "—" if word == Health.PAUSED else HEALTH_WORDS[word][0]
 
     @admin.display(description=_("taken today"))
     def today(self, account: ChannelAccount) -> str:
@@ -119,8 +117,9 @@ class ChannelAccountAdmin(ModelAdmin):
             raise PermissionDenied
         if _kind_asked(request) not in KINDS:
             return kinds.choose(request)
-        title = _("Account: %(kind)s") % {"kind": _(adapter(_kind_asked(request)).label)}
-        return super().add_view(request, form_url, {"title": title})
+        kind = adapter(_kind_asked(request))
+        title = _("Account: %(kind)s") % {"kind": _(kind.label)}
+        return super().add_view(request, form_url, {"title": title, "new_kind": kind})
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         account = self.get_object(request, object_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.channels import prices, services
@@ -85,7 +86,11 @@ def price(request: HttpRequest, account_id: int) -> HttpResponse:
             messages.success(request, _("The price is set."))
             return redirect(page_of(account))
     context = {"title": _("Price of “%(account)s”") % {"account": account}, "account": account, "form": form}
-    return drawn(request, "channels/price.html", context | {"prices": prices.history(account), "may_change": True})
+    return drawn(
+        request,
+        "channels/price.html",
+        {**context, "prices": prices.history(account), "may_change": True, "now": timezone.now()},
+    )
 
 
 def withdraw_price(request: HttpRequest, account_id: int, price_id: int) -> HttpResponse:

@@ -24,15 +24,19 @@ RECEIPTS = {
     "both": gettext_lazy("pushed and asked for"),
 }
 IDEMPOTENCY = {"none": "–", "keyed": gettext_lazy("by a key"), "content": gettext_lazy("by equal content")}
+NO_PICTURE = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><circle cx="12" cy="12" r="9" fill="#9ca3af"/></svg>'
+)
 PROVIDERS = Path(__file__).resolve().parents[1] / "providers"
 
 
 def icon(request: HttpRequest, kind: str) -> HttpResponse:
     """The picture of a kind."""
-    path = PROVIDERS / kind / "icon.svg"
-    if kind not in KINDS or not path.is_file():
+    if kind not in KINDS:
         raise Http404
-    answer = HttpResponse(path.read_bytes(), content_type="image/svg+xml")
+    path = PROVIDERS / kind / "icon.svg"
+    picture = path.read_bytes() if path.is_file() else NO_PICTURE
+    answer = HttpResponse(picture, content_type="image/svg+xml")
     answer["Cache-Control"] = "private, max-age=86400"
     return answer
 
