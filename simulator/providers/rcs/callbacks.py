@@ -29,11 +29,11 @@ class Callbacks:
         self.post, self.bots = post, bots
 
     def tell(self, arrival: Arrival, status: str, due: float, as_form: bool) -> None:
-        """Tell one state of a message, unless it was recalled meanwhile (revokeOk and revokeFail come anyway)."""
+        """Tell one state of a message; one that was recalled meanwhile does not arrive any more."""
         bot, phone = arrival.account, arrival.address
 
         def parcel() -> Parcel | None:
-            if arrival.recalled and not status.startswith("revoke"):
+            if arrival.recalled and status not in ("sent", "revokeOk", "revokeFail"):
                 return None
             info: dict[str, Any] = {
                 "messageId": arrival.pid,

@@ -135,7 +135,7 @@ class RcsMaap(Adapter):
             "destinationAddress": [_tel(one.address)],
             "senderAddress": config["sender_address"],
             "conversationId": f"conv-{one.reference}",
-            "contributionId": f"contr-{one.reference}",
+            "contributionId": one.reference,
             "serviceCapability": [
                 {
                     "capabilityId": "ChatbotSA",
