@@ -98,6 +98,7 @@ class SmsAliyun(Adapter):
     capabilities = Capabilities(
         address_kind="phone",
         recipients_per_call=MAX_PHONES,
+        personalised=True,
         can_query=True,
         echoes_reference=True,
         receipts=Receipts.PUSH,
@@ -135,13 +136,16 @@ class SmsAliyun(Adapter):
     def pieces(self, content: Mapping[str, Any]) -> int:
         return count_pieces(content.get("text") or "", content.get("sign_name") or "")
 
+    def own_texts(self, account: Account) -> bool:
+        return account.config.get("texts_of_call") == "own"
+
     def call_size(self, account: Account) -> int:
-        most = MAX_OWN if _own_texts(account) else MAX_PHONES
+        most = MAX_OWN if self.own_texts(account) else MAX_PHONES
         return min(max(integer(account.config.get("recipients_per_call"), 1), 1), most)
 
     def build(self, account: Account, envelopes: Sequence[Envelope], now: datetime) -> HttpRequest:
         """SendSms, or SendBatchSms for several with own texts. OutId is the first reference, for all numbers of the call."""
-        if len(envelopes) > 1 and _own_texts(account):
+        if len(envelopes) > 1 and self.own_texts(account):
             return self._batch(account, envelopes, now)
         signer, extend = self._signer(account)
         first = envelopes[0]
@@ -196,7 +200,7 @@ class SmsAliyun(Adapter):
                 return Accepted(biz_id)
             return Unknown("OK", "The provider said OK without a message id.")
         refused = refusal(CODES, body, answer, len(envelopes))
-        if isinstance(refused, Rejected) and len(envelopes) > 1 and _own_texts(account):
+        if isinstance(refused, Rejected) and len(envelopes) > 1 and self.own_texts(account):
             return replace(refused, scope="call")  # whose text it was is not told
         return refused
 
@@ -259,10 +263,6 @@ class SmsAliyun(Adapter):
     def _ask(self, account: Account, action: str, parameters: Mapping[str, str]) -> HttpRequest:
         query = canonical_query(parameters.items())
         return self._signer(account)[0].request(action, query, self._clock(), self._nonce())
-
-
-def _own_texts(account: Account) -> bool:
-    return account.config.get("texts_of_call") == "own"
 
 
 def _details_of(address: str, day: datetime) -> dict[str, str]:
