@@ -315,6 +315,24 @@ def test_a_changed_link_takes_over_and_the_old_one_says_goodbye(serve: Serve, cl
     drive(client, lambda: (smpp.UNBIND, 0) in old.heard and client.sessions == 1)
 
 
+def test_what_waited_for_another_link_is_not_begun(serve: Serve, client: SessionClient) -> None:
+    slow, new = serve(SmppPeer(lambda *_given: "silence")), serve(SmppPeer())
+    for number in range(3):
+        client.start(number, message(link(slow.port, window=1)))
+    drive(client, lambda: len(slow.bodies) == 1)
+    client.start("new", message(link(new.port)))
+    done: dict[object, Result] = {}
+    while client.in_flight:
+        done.update(client.poll(0.1))
+    assert done["new"] == accepted("1") and len(slow.bodies) == 1
+    faults = [done[number] for number in range(3)]
+    assert [(one.sent, one.code) for one in faults if isinstance(one, TransportFault)] == [
+        (True, "timeout"),
+        (False, "not_started"),
+        (False, "not_started"),
+    ]
+
+
 @pytest.mark.parametrize("noise", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00" * 64, b"\xff" * 64])
 def test_what_is_no_smpp_is_left(serve: Serve, client: SessionClient, noise: bytes) -> None:
     peer = serve(SmppPeer())

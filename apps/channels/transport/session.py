@@ -77,9 +77,15 @@ class SessionClient:
         return sum(one.talk.up and not one.ended for one in self._connections)
 
     def open(self, link: SessionLink) -> None:
-        """Keeps sessions of this link from now on; those of another one finish what they have begun and leave."""
+        """Keeps sessions of this link from now on; those of another one finish what they have begun and leave.
+
+        What waited for the other link and was not begun is given back as not begun.
+        """
         if link == self._link:
             return
+        waiting, self._waiting = self._waiting, deque()
+        for message in waiting:
+            self.finish(message, NOT_STARTED)
         self._link, self.pace = link, Pace(link.per_second)
         self._failures, self._open_at, self.refused = 0, 0.0, None
         for one in list(self._connections):
