@@ -3,9 +3,9 @@
 from simulator.provider import Port, Provider
 from simulator.providers.alipay.api import Alipay
 from simulator.providers.aliyun.api import Aliyun
-from simulator.providers.dingtalk.api import DingTalk
 from simulator.providers.apns.port import Apns
 from simulator.providers.cmpp.port import Cmpp
+from simulator.providers.dingtalk.api import DingTalk
 from simulator.providers.fcm.api import Fcm
 from simulator.providers.feishu.api import Feishu
 from simulator.providers.jpush.api import JPush
@@ -13,6 +13,7 @@ from simulator.providers.rcs.api import Rcs
 from simulator.providers.smpp.port import Smpp
 from simulator.providers.smtp.port import Smtp
 from simulator.providers.tencent.api import Tencent
+from simulator.providers.webhook.api import Webhook
 from simulator.providers.wechat.api import WeChat
 from simulator.providers.wecom.api import WeCom
 
@@ -26,6 +27,7 @@ PROVIDERS: tuple[type[Provider], ...] = (
     Alipay,
     DingTalk,
     WeCom,
+    Webhook,
     Feishu,
     Rcs,
 )

@@ -8,6 +8,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from ipaddress import ip_network
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
@@ -49,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
         for queue in settings.RQ_QUEUES.values():
             queue["URL"] = settings.REDIS_URL
     os.environ["REDIS_URL"] = settings.REDIS_URL
+    os.environ["UMS_EGRESS_ALLOW"] = "127.0.0.0/8"  # the simulated subscribers live there
+    settings.UMS_EGRESS_ALLOW = [ip_network(os.environ["UMS_EGRESS_ALLOW"])]
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

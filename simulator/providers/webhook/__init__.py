@@ -1,0 +1,1 @@
+"""A subscriber of signed webhooks, and a service that Apprise writes to."""
