@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
 from apps.channels import services
@@ -86,6 +87,13 @@ def test_a_later_price_takes_effect_by_itself(account: ChannelAccount) -> None:
     assert [at(account, now + count * HOUR) for count in (0, 1, 2)] == [Decimal(p) for p in ("0.045", "0.05", "0.06")]
     age(account, HOUR + timedelta(minutes=1))
     assert (bring_into_force(), bring_into_force()) == (1, 0)
+    assert ChannelAccount.objects.get().price == Decimal("0.05")
+
+
+def test_beat_brings_a_price_into_force(account: ChannelAccount) -> None:
+    set_price(actor="boss", account=account, price=Decimal("0.05"), valid_from=database_now() + HOUR)
+    age(account, 2 * HOUR)
+    call_command("beat", "--once")
     assert ChannelAccount.objects.get().price == Decimal("0.05")
 
 
