@@ -112,10 +112,11 @@ class Capabilities:
 
     address_kind: str
     recipients_per_call: int = 1
-    personalised: bool = False  # one call carries a text of its own for each recipient
+    personalised: bool = False  # one call can carry a text of its own for each recipient: see `Adapter.own_texts`
     idempotency: Idempotency = Idempotency.NONE
     idempotency_window: timedelta = timedelta(0)
     reserves_keys: bool = False  # keys must be fetched from the provider before the send
+    key_per_recipient: bool = False  # calls with own texts need a reserved key for each recipient, not one for all
     can_query: bool = False  # the fate of one send can be asked by our reference
     echoes_reference: bool = False  # receipts carry our reference
     finds_by_provider_id: bool = False  # receipts carry the provider's id only: dispatch files it for the merge
@@ -270,15 +271,24 @@ class Adapter:
         return problems
 
     def call_size(self, account: Account) -> int:
-        """How many recipients of equal content one call of this account takes, 1 to `recipients_per_call`."""
+        """How many recipients one call of this account takes, 1 to `recipients_per_call`; of equal content unless
+        `own_texts`.
+        """
         return self.capabilities.recipients_per_call
+
+    def own_texts(self, account: Account) -> bool:
+        """Whether calls of this account carry a text of its own for each recipient (never unless `personalised`).
+
+        Envelopes that share a reserved key still come together: they went out under it before the account was changed.
+        """
+        return self.capabilities.personalised
 
     def pieces(self, content: Mapping[str, Any]) -> int:
         """How many billed units one rendered body makes; 1 unless the price is by piece."""
         return 1
 
     def build(self, account: Account, envelopes: Sequence[Envelope], now: datetime) -> Request:
-        """One call for these envelopes: never more than `call_size`, equal content unless `personalised`.
+        """One call for these envelopes: never more than `call_size`, equal content unless `own_texts`.
 
         Raises ValueError for an address or content that cannot be written into a request.
         """

@@ -89,6 +89,7 @@ def test_what_is_declared_is_what_can_be_done(kind: Kind) -> None:
         assert can.echoes_reference or can.finds_by_provider_id, "or a receipt finds no delivery"
     assert (can.idempotency is Idempotency.NONE) == (can.idempotency_window == timedelta(0))
     assert not can.reserves_keys or can.idempotency is Idempotency.KEYED
+    assert not can.key_per_recipient or (can.reserves_keys and can.personalised)
     assert can.recipients_per_call >= 1 and can.address_kind
 
 

@@ -20,7 +20,17 @@ from apps.campaigns.pipeline import address_space
 from apps.campaigns.pipeline.lease import close_breaker, open_breaker
 from apps.campaigns.pipeline.results import Result
 from apps.campaigns.pipeline.transports import Client
-from apps.campaigns.pipeline.window import Item, LeaseLost, NotNow, Order, Window, candidates, grouped, intend
+from apps.campaigns.pipeline.window import (
+    Item,
+    LeaseLost,
+    NotNow,
+    Order,
+    Window,
+    candidates,
+    grouped,
+    intend,
+    keys_of_their_own,
+)
 from apps.campaigns.states import MessageClass
 from apps.channels import tokens
 from apps.channels.contract import Answer, Envelope, TransportFault
@@ -148,8 +158,8 @@ class Sending:
         return min(1.0, max(0.1, 1.0 / slowest))
 
     def _reserve(self, groups: Sequence[list[Item]]) -> bool:
-        """Gets keys from the provider for the calls that have none; False where it refused: then nothing is sent now."""
-        new = [group for group in groups if not group[0].key]
+        """Gets keys from the provider for those that have none; False where it refused: then nothing is sent now."""
+        new = [sharing for sharing in self._sharing(groups) if not sharing[0].key]
         if not new:
             return True
         answer = fetch(self.order.adapter.build_reserve(self.order.account, len(new)), settings.UMS_TIMERS.t_http)
@@ -163,11 +173,15 @@ class Sending:
             if isinstance(keys, Misconfigured):
                 open_breaker(self.order.account_row, keys.words)
             return False
-        for group, key in zip(new, keys, strict=False):
-            for item in group:
+        for sharing, key in zip(new, keys, strict=False):
+            for item in sharing:
                 assert item.envelope is not None
                 item.key = item.envelope.key = key
         return True
+
+    def _sharing(self, groups: Sequence[list[Item]]) -> Sequence[list[Item]]:
+        """Those who share a key: a whole call, or each for itself."""
+        return [[item] for group in groups for item in group] if keys_of_their_own(self.order) else groups
 
     def _start(self, window: Window) -> None:
         flight = Flight(self, window, sum(len(group) for group in window.groups))

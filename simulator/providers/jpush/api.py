@@ -61,6 +61,7 @@ class JPush(Provider):
     settings = {"quota": {"push": 1_000_000, "report": 1_000_000}, "batch_size": 500, "cid_issued_only": True}
     habits = {"unknown": 0.0, "offline": 0.0, "late": 0.0, "delay": [0.0, 0.2], "late_s": [20.0, 40.0]}
     believable = {"world": {"offline": 0.25, "late": 0.03, "unknown": 0.01, "delay": [0.2, 3.0]}}
+    operations = ("send", "query", "recall")
     default_refusal = "1003"
 
     def __init__(self, outside: Outside, post: Poster) -> None:
@@ -287,14 +288,18 @@ class JPush(Provider):
         self._sent[pid] = arrivals
         return pid
 
-    def _withdraw(self, app_key: str, pid: str, call: Call) -> Answer:
+    def _withdraw(self, app_key: str, pid: str, call: Call) -> Submission:
         if call.method != "DELETE":
             raise PushError(1001, "only the DELETE method is supported", 405)
         if pid not in self._targets or call.now - self._targets[pid][0] > 86400:
             raise PushError(1003, "msg_id is unknown or too old")
-        for message in self._sent.get(pid, ()):
-            message.recalled = True
-        return Answer(200, b"")
+
+        def accept(returned: bool) -> Answer:
+            for message in self._sent.get(pid, ()):
+                message.recalled = True
+            return Answer(200, b"")
+
+        return Submission(self.name, "recall", [], accept)
 
     # --- delivery states
 
