@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
 from apps.channels import services
@@ -18,6 +20,7 @@ from tests import installation
 from ums_site.clock import database_now
 
 pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parents[2]
 HOUR = timedelta(hours=1)
 
 
@@ -90,10 +93,11 @@ def test_a_later_price_takes_effect_by_itself(account: ChannelAccount) -> None:
     assert ChannelAccount.objects.get().price == Decimal("0.05")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_beat_brings_a_price_into_force(account: ChannelAccount) -> None:
     set_price(actor="boss", account=account, price=Decimal("0.05"), valid_from=database_now() + HOUR)
     age(account, 2 * HOUR)
-    call_command("beat", "--once")
+    subprocess.run([sys.executable, "manage.py", "beat", "--once"], cwd=ROOT, check=True, timeout=60)
     assert ChannelAccount.objects.get().price == Decimal("0.05")
 
 
