@@ -78,6 +78,10 @@ class ChannelAccount(models.Model):
         made.price_loaded = made.__dict__.get("price")
         return made
 
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        super().refresh_from_db(*args, **kwargs)
+        self.price_loaded = self.__dict__.get("price")
+
     def __str__(self) -> str:
         return f"{self.name} ({self.code})"
 

@@ -170,6 +170,14 @@ def _set_state(actor: object, account: ChannelAccount, state: str, verb: str, re
             account.state, account.pause_reason = state, kept
 
 
+def renew_hook(*, actor: object, account: ChannelAccount) -> None:
+    """The address for receipts gets a new secret; what comes to the old one is refused from now on."""
+    with transaction.atomic():
+        account.hook_token = randomness.token_urlsafe(32)
+        account.save(update_fields=["hook_token"])
+        audit.record(actor=actor, verb="renew_hook", what=account, detail={"code": account.code})
+
+
 def close_breaker(*, actor: object, account: ChannelAccount) -> None:
     """Lets the account send again at once, whatever opened its breaker. Doing it twice changes nothing."""
     with transaction.atomic():

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone, translation
 
 from apps.channels import selectors, services
 from apps.channels.errors import AccountError
 from apps.channels.models import ChannelAccount, RateBucket
+from apps.channels.prices import set_price
 from apps.operators.models import AuditEvent
 from apps.partners.models import BusinessLine
 
@@ -99,3 +102,54 @@ def test_breaker_and_pause_are_reset_once_and_on_record() -> None:
     assert (held.open_until, held.faults, held.state) == (None, 0, "PAUSED")
     verbs = list(AuditEvent.objects.order_by("id").values_list("verb", flat=True))
     assert verbs == ["add_account", "close_breaker", "pause_account"]
+
+
+def test_a_new_address_for_receipts_ends_the_old_one(client: Client) -> None:
+    account = made()
+    old = account.hook_token
+    services.renew_hook(actor="boss", account=account)
+    held = ChannelAccount.objects.get(pk=account.pk)
+    assert held.hook_token != old and len(held.hook_token) >= 32
+    statuses = [
+        client.post(f"/hooks/sms/{token}", "[]", content_type="application/json").status_code
+        for token in (old, held.hook_token)
+    ]
+    assert statuses == [404, 200]
+    assert AuditEvent.objects.filter(verb="renew_hook", actor="boss").count() == 1
+
+
+def test_a_price_read_again_is_no_price_changed() -> None:
+    account = made(price="0.01")
+    set_price(actor="boss", account=ChannelAccount.objects.get(), price=Decimal("0.02"))
+    account.refresh_from_db()
+    services.save_account(actor="test", account=account, settings={})
+    assert account.prices.count() == 2
+
+
+def test_a_pause_says_why_and_a_second_one_does_not_change_it() -> None:
+    account = made()
+    with pytest.raises(AccountError):
+        services.pause_account(actor="test", account=account, reason="  ")
+    for reason in ("no balance", "another"):
+        services.pause_account(actor="test", account=account, reason=reason)
+    assert ChannelAccount.objects.get().pause_reason == "no balance"
+    services.resume_account(actor="test", account=account)
+    assert ChannelAccount.objects.get().pause_reason == ""
+
+
+def test_saving_leaves_alone_what_others_move_meanwhile() -> None:
+    account = made()
+    ChannelAccount.objects.update(open_until=timezone.now() + timedelta(minutes=1), faults=3, state="PAUSED")
+    account.name = "Renamed"
+    services.save_account(actor="test", account=account, settings={})
+    held = ChannelAccount.objects.get()
+    assert (held.name, held.faults, held.state, held.open_until is None) == ("Renamed", 3, "PAUSED", False)
+
+
+def test_the_first_page_of_accounts_says_what_an_account_is(admin_client: Client) -> None:
+    with translation.override("en"):
+        empty = admin_client.get("/console/ums_channels/channelaccount/", headers={"Accept-Language": "en"})
+        made()
+        full = admin_client.get("/console/ums_channels/channelaccount/", headers={"Accept-Language": "en"})
+    assert "An account is one configured sender on a channel" in empty.content.decode()
+    assert "An account is one configured sender on a channel" not in full.content.decode()

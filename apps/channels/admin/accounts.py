@@ -129,6 +129,7 @@ class ChannelAccountAdmin(ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         views: dict[str, Callable[..., HttpResponse]] = {
             "pause": deeds.pause, "resume": deeds.resume, "close-breaker": deeds.close_breaker, "price": deeds.price,
+            "renew-hook": deeds.renew_hook,
             "check": trials.check, "test": trials.test,
         }  # fmt: skip
         guard = self.admin_site.admin_view

@@ -66,6 +66,24 @@ def close_breaker(request: HttpRequest, account_id: int) -> HttpResponse:
     return confirmed(request, question, lambda: services.close_breaker(actor=request.user, account=account))
 
 
+def renew_hook(request: HttpRequest, account_id: int) -> HttpResponse:
+    """Asks, and says what must be done at the provider afterwards."""
+    account = asked(request, account_id, CHANGE)
+    question = Question(
+        title=_("New address for receipts"),
+        question=_("Make a new secret address for “%(account)s”?") % {"account": account},
+        consequences=[
+            _("What the provider reports to the old address is refused from then on."),
+            _("Enter the new one at the provider at once: receipts that come in between may be lost."),
+        ],
+        verb=_("Make a new address"),
+        done=_("The address is new: copy it and enter it at the provider."),
+        back=page_of(account),
+        dangerous=True,
+    )
+    return confirmed(request, question, lambda: services.renew_hook(actor=request.user, account=account))
+
+
 def price(request: HttpRequest, account_id: int) -> HttpResponse:
     """A new price from now or later, above the history of all."""
     account = asked(request, account_id, CHANGE)
