@@ -68,7 +68,13 @@ CREDENTIAL_FIELDS = (
         "access_key_id", "AccessKey ID", help="RAM console, Users, a user with the needed permission, AccessKey."
     ),
     ConfigField("access_key_secret", "AccessKey secret", secret=True, help="Shown once, when the key is made."),
-    ConfigField("base_url", "Endpoint", type="url", default="https://dysmsapi.aliyuncs.com"),
+    ConfigField(
+        "base_url",
+        "Endpoint",
+        type="url",
+        default="https://dysmsapi.aliyuncs.com",
+        help="The one for every region; regional ones stand in the provider's list of endpoints.",
+    ),
 )
 OFFSET_FIELD = ConfigField(
     "receipt_utc_offset",
@@ -76,10 +82,12 @@ OFFSET_FIELD = ConfigField(
     type="integer",
     default=8,
     required=False,
+    help="They carry no zone; Beijing is 8.",
 )
 
 
 def new_nonce() -> str:
+    """A word that no other request has."""
     return secrets.token_hex(16)
 
 
@@ -105,7 +113,13 @@ def integer(value: Any, default: int) -> int:
 
 
 def receipt_zone(config: Mapping[str, Any]) -> timezone:
+    """The zone of times that carry none, by the account's setting."""
     return timezone(timedelta(hours=integer(config.get("receipt_utc_offset"), 8)))
+
+
+def beginnings(codes: Any) -> tuple[str, ...]:
+    """The parts of a setting that lists beginnings of codes, divided by commas."""
+    return tuple(code.strip() for code in str(codes or "").split(",") if code.strip())
 
 
 def plain_phone(address: str) -> str:

@@ -27,6 +27,7 @@ from apps.channels.providers.rcs_aliyun.codes import CODES, STATES
 from apps.channels.wire.alibaba_answers import (
     CREDENTIAL_FIELDS,
     OFFSET_FIELD,
+    beginnings,
     credential_problems,
     kept_phone,
     new_nonce,
@@ -108,7 +109,7 @@ class RcsAliyun(Adapter):
             raise BadReceipt("The body is not JSON.") from None
         if not isinstance(reports, list):
             raise BadReceipt("The body is not a list of reports.")
-        zone, bad = receipt_zone(account.config), _beginnings(account.config.get("bad_number_codes"))
+        zone, bad = receipt_zone(account.config), beginnings(account.config.get("bad_number_codes"))
         try:
             return [_event(one, zone, bad, request.received_at) for one in reports if "send_status" in one]
         except (AttributeError, KeyError, TypeError, ValueError):
@@ -162,7 +163,3 @@ def _words(report: Mapping[str, Any]) -> str:
     words = str(report.get("err_message") or "")
     form = str(report.get("rcs_template_format") or "")
     return f"{words} ({form})" if form and words else words or form
-
-
-def _beginnings(codes: Any) -> tuple[str, ...]:
-    return tuple(code.strip() for code in str(codes or "").split(",") if code.strip())

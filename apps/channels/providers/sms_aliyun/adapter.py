@@ -73,7 +73,12 @@ class SmsAliyun(Adapter):
             required=False,
             help="equal: SendSms, one text for all its numbers. own: SendBatchSms, values of its own for each number.",
         ),
-        ConfigField("extend_code", "Extension code for replies", required=False),
+        ConfigField(
+            "extend_code",
+            "Extension code for replies",
+            required=False,
+            help="SMS console, where the account may have one: the end of the number that people answer to.",
+        ),
         OFFSET_FIELD,
         ConfigField(
             "bad_number_codes",

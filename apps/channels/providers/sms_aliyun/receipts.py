@@ -8,15 +8,14 @@ from typing import Any
 
 from apps.channels.contract import ApprovedTemplate, ReceiptEvent
 from apps.channels.providers.sms_aliyun.codes import AUDITS, STATES
-from apps.channels.wire.alibaba_answers import kept_phone
+from apps.channels.wire.alibaba_answers import beginnings, kept_phone
 
 BAD_NUMBER_CODES = "MK:0001,INVALID_NUMBER,MOBILE_NOT_ON_SERVICE,MOBILE_IN_BLACK,BLACKLIST"
 
 
 def bad_numbers(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Beginnings of codes that say that a number should not be tried again."""
-    codes = str(config.get("bad_number_codes", BAD_NUMBER_CODES))
-    return tuple(code.strip() for code in codes.split(",") if code.strip())
+    return beginnings(config.get("bad_number_codes", BAD_NUMBER_CODES))
 
 
 def pushed(report: Any, zone: timezone, bad: tuple[str, ...], received_at: datetime) -> ReceiptEvent:
