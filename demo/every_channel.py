@@ -1,6 +1,6 @@
 """A stage with every kind of channel: an account of each on the simulated providers, one template, one policy, people.
 
-What a kind needs stands in `kinds/<kind>.json`: name, price, settings (`$HTTP`, `$HOST_<PORT>` and `$PORT_<PORT>` stand
+What a kind needs stands in `kinds/<kind>.json`: name, price, settings (`$HTTP`, `$PLACE`, `$HOST_<PORT>` and `$PORT_<PORT>` stand
 for where the simulator listens), the body of its template, a pattern of addresses, and where its receipts are posted.
 """
 
@@ -56,6 +56,7 @@ def kinds(ready: dict[str, Any], names: Iterable[str] = tuple(KINDS)) -> list[Ki
 
 def _kind(name: str, ready: dict[str, Any]) -> KindStage:
     text = (FOLDER / f"{name}.json").read_text(encoding="utf-8").replace("$HTTP", ready["http"])
+    text = text.replace("$PLACE", ready["http"].partition("//")[2])  # host and port alone
     for port, place in ready.items():
         if isinstance(place, dict):
             text = text.replace(f'"$PORT_{port.upper()}"', str(place["port"])).replace(

@@ -16,6 +16,8 @@ from typing import Any, Literal
 from apps.channels.outcomes import Outcome
 from apps.channels.requests import (
     Answer,
+    AppriseAnswer,
+    AppriseRequest,
     HttpAnswer,
     HttpRequest,
     InboundPdu,
@@ -32,6 +34,8 @@ from apps.channels.requests import (
 
 __all__ = [  # for who imports requests and answers together with the contract
     "Answer",
+    "AppriseAnswer",
+    "AppriseRequest",
     "HttpAnswer",
     "HttpRequest",
     "InboundPdu",
@@ -246,7 +250,7 @@ class Adapter:
 
     kind: str
     label: str
-    transport: Literal["http", "smtp", "session"] = "http"
+    transport: Literal["http", "smtp", "session", "apprise"] = "http"
     config_fields: tuple[ConfigField, ...] = ()
     content_fields: tuple[ContentField, ...] = ()
     capabilities: Capabilities

@@ -10,6 +10,8 @@ from urllib.parse import quote, quote_plus
 
 from apps.channels.contract import (
     Answer,
+    AppriseAnswer,
+    AppriseRequest,
     HttpAnswer,
     HttpRequest,
     MailAnswer,
@@ -47,6 +49,8 @@ def _request(request: Request) -> str:
             f"RCPT TO:<{request.rcpt_to}> {request.rcpt_options}",
         ]
         return _http("\n".join(line.rstrip() for line in envelope), [], request.data)
+    if isinstance(request, AppriseRequest):
+        return _http(request.url.partition("://")[0] + f"://{COVER}", [], f"{request.title}\n{request.body}".encode())
     return "\n".join(part.hex(" ") for part in request.parts)
 
 
@@ -56,6 +60,8 @@ def _answer(answer: Answer | TransportFault) -> str:
     if isinstance(answer, HttpAnswer):
         headers = [f"{name}: {value}" for name, value in answer.headers.items()]
         return _http(f"HTTP {answer.status}", headers, answer.body)
+    if isinstance(answer, AppriseAnswer):
+        return answer.word
     if isinstance(answer, MailAnswer):
         return f"{answer.stage}: {answer.code} {answer.text}"
     return "\n".join(f"{answer.stage}: 0x{part.status:08x} {part.message_id}".rstrip() for part in answer.parts)

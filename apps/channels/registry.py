@@ -24,6 +24,7 @@ KINDS: dict[str, str] = {
     "rcs_aliyun": "RcsAliyun",
     "email_smtp": "EmailSmtp",
     "webhook": "Webhook",
+    "apprise": "Apprise",
     "wecom_app": "WecomApp",
     "wecom_robot": "WecomRobot",
     "feishu_app": "FeishuApp",

@@ -1,4 +1,4 @@
-"""What goes over each transport and what comes back: HTTP, SMTP, and sessions of short-message gateways. Pure values."""
+"""What goes over each transport and what comes back: HTTP, SMTP, sessions of short-message gateways, Apprise. Pure values."""
 
 from __future__ import annotations
 
@@ -127,8 +127,24 @@ class InboundPdu:
     origin: object = field(default=None, repr=False)
 
 
-Request = HttpRequest | MailRequest | SessionRequest
-Answer = HttpAnswer | MailAnswer | SessionAnswer
+@dataclass(slots=True)
+class AppriseRequest:
+    """One message for one Apprise URL."""
+
+    url: str = field(repr=False)  # holds the keys of the service
+    title: str = field(repr=False)
+    body: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AppriseAnswer:
+    """The word of the process that runs Apprise: "sent", "unreadable", "not_begun", "refused", "failed"."""
+
+    word: str
+
+
+Request = HttpRequest | MailRequest | SessionRequest | AppriseRequest
+Answer = HttpAnswer | MailAnswer | SessionAnswer | AppriseAnswer
 
 
 @dataclass(frozen=True, slots=True)

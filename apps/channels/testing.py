@@ -18,6 +18,7 @@ from apps.channels.contract import (
     Account,
     Adapter,
     Answer,
+    AppriseRequest,
     Envelope,
     HttpAnswer,
     HttpRequest,
@@ -32,6 +33,7 @@ from apps.channels.models import ChannelAccount
 from apps.channels.outcomes import Accepted, Outcome, StaleToken, Unavailable, Unknown
 from apps.channels.registry import adapter
 from apps.channels.services import bucket_key, opened
+from apps.channels.transport.apprise import AppriseClient
 from apps.channels.transport.egress import Egress
 from apps.channels.transport.http import fetch
 from apps.channels.transport.log_in import log_in
@@ -243,9 +245,13 @@ class _Wire:
             self.exchanges.append(shown(asked, answer, self.hidden))
 
 
-def _submitted(request: MailRequest | SessionRequest, limit_s: float) -> Answer | TransportFault:
+def _submitted(request: MailRequest | SessionRequest | AppriseRequest, limit_s: float) -> Answer | TransportFault:
     """Over a connection of its own. Receipts that a session gets meanwhile are not acknowledged: they come again."""
-    client: Any = (SmtpClient if isinstance(request, MailRequest) else SessionClient)(timeout_s=limit_s)
+    client: Any
+    if isinstance(request, AppriseRequest):
+        client = AppriseClient(1, limit_s, Egress(settings.UMS_EGRESS_ALLOW))
+    else:
+        client = (SmtpClient if isinstance(request, MailRequest) else SessionClient)(timeout_s=limit_s)
     try:
         client.start(None, request)
         while True:

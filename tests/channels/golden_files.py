@@ -15,6 +15,8 @@ from apps.channels.contract import (
     Account,
     Adapter,
     Answer,
+    AppriseAnswer,
+    AppriseRequest,
     Envelope,
     HookRequest,
     HttpAnswer,
@@ -59,6 +61,8 @@ class Kind:
             return MailAnswer(given["stage"], given["code"], given["text"])
         if self.adapter.transport == "session":
             return SessionAnswer(given["stage"], tuple(PartAnswer(*part) for part in given["parts"]))
+        if self.adapter.transport == "apprise":
+            return AppriseAnswer(given["word"])
         return HttpAnswer(
             given["status"], given.get("headers", {}), given["body"].encode(), given.get("truncated", False)
         )
@@ -69,6 +73,8 @@ class Kind:
         if self.adapter.transport == "session":
             stage, _colon, number = code.rpartition(":")
             return SessionAnswer("bind" if stage else "submit", (PartAnswer(int(number, 0), noise),))
+        if self.adapter.transport == "apprise":
+            return AppriseAnswer(code)
         field = "text" if self.adapter.transport == "smtp" else "body"
         if self.adapter.transport == "smtp":
             enhanced = "." in code
@@ -116,6 +122,8 @@ def written(request: Request | SessionLink) -> bytes:
         return f"{request}\n".encode()
     if isinstance(request, SessionRequest):
         return "\n".join([str(request.link), *(part.hex() for part in request.parts), ""]).encode()
+    if isinstance(request, AppriseRequest):
+        return f"{request.url}\n\n{request.title}\n{request.body}\n".encode()
     if isinstance(request, HttpRequest):
         return "\n".join([f"{request.method} {request.url}", *request.headers, "", ""]).encode() + (request.body or b"")
     lines = [

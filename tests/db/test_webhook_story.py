@@ -78,3 +78,12 @@ def test_a_failing_subscriber_stops_nobody_else(world: World, send_to: SendTo) -
     campaign = send_to(*(f"f{number}" for number in range(40)))
     assert ChannelAccount.objects.get(kind="webhook").faults == 0
     assert world.states(campaign) == {"DELIVERED": 40} and len(world.ledger()) == 40
+
+
+def test_apprise_goes_out_over_its_own_processes(world: World) -> None:
+    stages = every_channel.kinds(world.outside.ready, ["apprise"])
+    every_channel.accounts(stages, timedelta(seconds=30), timedelta(seconds=5))
+    every_channel.people(stages, 5)
+    policy = every_channel.policy(stages)
+    campaign = world.run(world.campaign(policy, template_version=every_channel.template(stages)))
+    assert world.states(campaign) == {"ACCEPTED": 5} and len(world.ledger()) == 5

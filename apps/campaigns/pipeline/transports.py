@@ -11,11 +11,12 @@ from apps.campaigns.pipeline.sessions import Sessions
 from apps.channels.contract import Answer, TransportFault
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
+from apps.channels.transport.apprise import AppriseClient
 from apps.channels.transport.egress import Egress
 from apps.channels.transport.http import HttpClient
 from apps.channels.transport.smtp import SmtpClient
 
-Client = HttpClient | SmtpClient | Sessions
+Client = HttpClient | SmtpClient | Sessions | AppriseClient
 Heard = tuple[Any, Answer | TransportFault]  # what was given to a client's `start` with a call, and how the call ended
 
 
@@ -30,10 +31,14 @@ class Transports:
         client = self._clients.get(account.pk)
         if client is None:
             cap = settings.UMS_TIMERS.t_http
-            if adapter(account.kind).transport == "smtp":
+            egress = Egress(settings.UMS_EGRESS_ALLOW)
+            transport = adapter(account.kind).transport
+            if transport == "smtp":
                 client = SmtpClient(timeout_s=cap)
+            elif transport == "apprise":
+                client = AppriseClient(account.max_in_flight, cap, egress)
             else:
-                client = HttpClient(account.max_in_flight, cap, egress=Egress(settings.UMS_EGRESS_ALLOW))
+                client = HttpClient(account.max_in_flight, cap, egress=egress)
             self._clients[account.pk] = client
         return client
 
