@@ -7,6 +7,7 @@ stood, and two runners at once change nothing twice. What the provider lists no 
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -93,7 +94,9 @@ def refresh_due(seconds: float | None = None) -> int:
         except DatabaseError:
             raise
         except Exception as fault:  # an answer that an adapter stumbles over ends this order, not the worker
-            log.exception("template_refresh_failed", account=order.account.code)
+            place = traceback.extract_tb(fault.__traceback__)[-1]  # its words may quote the answer
+            at = f"{place.name}:{place.lineno}"
+            log.error("template_refresh_failed", account=order.account.code, fault=type(fault).__name__, at=at)
             _finish(order, State.FAILED, type(fault).__name__)
     return started
 
