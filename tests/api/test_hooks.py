@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from statistics import median
-from time import perf_counter
 
 import pytest
 from django.db import connection
@@ -76,15 +74,6 @@ def test_it_is_one_look_and_one_write(client: Client, account: ChannelAccount) -
     with CaptureQueriesContext(connection) as queries:
         post(client, account)
     assert [query["sql"].split()[0] for query in queries] == ["SELECT", "INSERT"]
-
-
-def test_it_takes_less_than_five_milliseconds(client: Client, account: ChannelAccount) -> None:
-    times = []
-    for _number in range(50):
-        began = perf_counter()
-        post(client, account)
-        times.append(perf_counter() - began)
-    assert median(times) < 0.005, f"{median(times) * 1000:.1f} ms"
 
 
 @pytest.mark.django_db(transaction=True)
