@@ -27,6 +27,7 @@ from apps.channels.contract import (
     SessionAnswer,
     SessionLink,
     SessionRequest,
+    SmtpServer,
 )
 from apps.channels.outcomes import Outcome
 from apps.channels.registry import KINDS, adapter
@@ -116,9 +117,9 @@ def _always(value: Any) -> Any:
     return lambda: value
 
 
-def written(request: Request | SessionLink) -> bytes:
-    """A request, or the link of a session, as it is recorded."""
-    if isinstance(request, SessionLink):
+def written(request: Request | SessionLink | SmtpServer) -> bytes:
+    """A request, or the link of a session or the server of a log-in, as it is recorded."""
+    if isinstance(request, SessionLink | SmtpServer):
         return f"{request}\n".encode()
     if isinstance(request, SessionRequest):
         return "\n".join([str(request.link), *(part.hex() for part in request.parts), ""]).encode()
@@ -135,7 +136,7 @@ def written(request: Request | SessionLink) -> bytes:
     return "\n".join(lines).encode() + request.data
 
 
-def recorded(kind: Kind, name: str, request: Request | SessionLink) -> bytes:
+def recorded(kind: Kind, name: str, request: Request | SessionLink | SmtpServer) -> bytes:
     """The recorded bytes of a request."""
     file = GOLDEN / kind.name / f"{name}.request"
     if not file.exists() and os.environ.get("UMS_RECORD") == "1":

@@ -44,6 +44,25 @@ def test_any_text_arrives_as_it_was(subject: str, text: str, html: str) -> None:
             assert part is None
 
 
+@pytest.mark.parametrize(
+    ("settings", "listed", "one_click"),
+    [
+        ({"unsubscribe_url": "https://u.example/{token}"}, "<https://u.example/k3x9=62f48509>", True),
+        ({"unsubscribe_url": "http://u.example/{token}"}, "<http://u.example/k3x9=62f48509>", False),
+        ({"unsubscribe_url": "https://u.example/{reference}"}, "<https://u.example/k3x9>", False),
+        ({"unsubscribe_mailbox": "u@b.example"}, "<mailto:u@b.example?subject=k3x9%3D62f48509>", False),
+        ({}, None, False),
+    ],
+)
+def test_one_click_is_offered_where_one_post_is_safe(
+    settings: dict[str, str], listed: str | None, one_click: bool
+) -> None:
+    account = Account("a", "email_smtp", CONFIG | {"bounce_secret": "bounce-secret-7"} | settings)
+    mail = message_from_bytes(EmailSmtp().build(account, [envelope()], NOW).data, policy=policy.default)
+    assert mail["List-Unsubscribe"] == listed
+    assert mail["List-Unsubscribe-Post"] == ("List-Unsubscribe=One-Click" if one_click else None)
+
+
 @pytest.mark.parametrize("line_end", ["\r\n", "\r", "\n"])
 def test_line_ends_become_those_of_mail(line_end: str) -> None:
     for word in ("plain", "中文"):

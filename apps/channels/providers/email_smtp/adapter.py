@@ -67,7 +67,14 @@ class EmailSmtp(Adapter):
             "Unsubscribe link",
             type="url",
             required=False,
-            help="https; {token} becomes a proven reference to the delivery, {reference} the bare one.",
+            help="https; {token} becomes a proven reference to the delivery, {reference} the bare one. One-click (RFC 8058) "
+            "is offered where the link is https and holds {token}; the relay must sign both List-Unsubscribe headers.",
+        ),
+        ConfigField(
+            "unsubscribe_mailbox",
+            "Unsubscribe mailbox",
+            required=False,
+            help="Beside the link: mail to this address, the proven reference as its subject.",
         ),
     )
     content_fields = (
@@ -82,7 +89,7 @@ class EmailSmtp(Adapter):
 
     def check_config(self, config: Mapping[str, Any]) -> dict[str, str]:
         problems = super().check_config(config)
-        for name in ("from_address", "reply_to"):
+        for name in ("from_address", "reply_to", "unsubscribe_mailbox"):
             if config.get(name) and not _ADDRESS.fullmatch(str(config[name])):
                 problems[name] = "This is not one mail address."
         if config.get("security") and config["security"] not in SECURITIES:
@@ -161,6 +168,14 @@ class EmailSmtp(Adapter):
             return Misconfigured(outcome.code, "The server refuses this sender.")
         return outcome
 
+    def build_check(self, account: Account) -> SmtpServer:
+        return self._sender(account).server
+
+    def read_check(self, account: Account, answer: Answer) -> Outcome:
+        if isinstance(answer, MailAnswer) and (answer.stage, answer.code) == ("auth", 235):
+            return Accepted("")
+        return self.read(account, [], answer)
+
     def parse_hook(self, account: Account, request: HookRequest) -> list[ReceiptEvent]:
         sender = self._sender(account)
         return bounces.events(request, sender.secret.decode(), sender.domain)
@@ -177,18 +192,28 @@ class _Sender:
     bounce_domain: str
     secret: bytes
     unsubscribe_url: str
+    unsubscribe_mailbox: str
+    one_click: bool
 
     def unsubscribe_lines(self, reference: str, token: str) -> str:
-        if not self.unsubscribe_url:
+        """List-Unsubscribe, and its one-click companion only where a single POST to the link is safe (RFC 8058, 3.1)."""
+        ways = []
+        if self.unsubscribe_url:
+            url = self.unsubscribe_url.replace("{token}", f"{reference}={token}").replace("{reference}", reference)
+            ways.append(f"<{url}>")
+        if self.unsubscribe_mailbox:
+            ways.append(f"<mailto:{self.unsubscribe_mailbox}?subject={reference}%3D{token}>")
+        if not ways:
             return ""
-        url = self.unsubscribe_url.replace("{token}", f"{reference}={token}").replace("{reference}", reference)
-        return f"List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+        one_click = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" if self.one_click else ""
+        return "List-Unsubscribe: " + ",\r\n ".join(ways) + "\r\n" + one_click
 
 
 def _prepare(config: Mapping[str, Any]) -> _Sender:
     address = str(config["from_address"])
     reply_to = config.get("reply_to")
     secret = str(config.get("bounce_secret") or "")
+    url = refuse_breaks("The unsubscribe link", str(config.get("unsubscribe_url") or ""))
     return _Sender(
         server=SmtpServer(
             host=str(config["host"]),
@@ -206,7 +231,9 @@ def _prepare(config: Mapping[str, Any]) -> _Sender:
         + "Auto-Submitted: auto-generated\r\n",
         bounce_domain=str(config.get("bounce_domain") or "") if secret else "",
         secret=secret.encode(),
-        unsubscribe_url=refuse_breaks("The unsubscribe link", str(config.get("unsubscribe_url") or "")),
+        unsubscribe_url=url,
+        unsubscribe_mailbox=refuse_breaks("The unsubscribe mailbox", str(config.get("unsubscribe_mailbox") or "")),
+        one_click=url.startswith("https://") and "{token}" in url and bool(secret),
     )
 
 
