@@ -83,6 +83,7 @@ class EmailSmtp(Adapter):
         ContentField("html", "HTML", required=False, multiline=True, escape="html"),
     )
     capabilities = Capabilities(address_kind="email", echoes_reference=True, receipts=Receipts.FAILURES)
+    verified_with = "aiosmtpd 1.4.6, dkimpy 1.1.8"
 
     def __init__(self) -> None:
         self._senders: dict[str, tuple[Mapping[str, Any], _Sender]] = {}
