@@ -110,7 +110,7 @@ def _after_unknown(
     if repeat_counts(capabilities, history, now, t_http) and history.attempts < MOST_ATTEMPTS:
         until = now + backoff(history.attempts, history.jitter)
         if repeat_counts(capabilities, history, until, t_http):
-            return After("HELD", f"same_key: {code}", until)
+            return After("HELD", f"same_key: {code}", until, solo=_only_alone(capabilities))
     may_repeat = message_class is MessageClass.OTP and not capabilities.can_query and not capabilities.echoes_reference
     if may_repeat and history.attempts < MOST_ATTEMPTS:
         return After("HELD", f"repeated: {code}", now, stamp=True)
@@ -120,14 +120,19 @@ def _after_unknown(
 def repeat_counts(capabilities: Capabilities, history: History, at: datetime, t_http: timedelta) -> bool:
     """Whether a repeat that begins at `at` would be de-duplicated against the first call.
 
-    By its key; or by its content where the call can be made again to the byte, which one with several recipients
-    cannot: some of them may have been called off meanwhile.
+    By a reserved key, which its call keeps; else by its own key or by its content, where the call can be made again as
+    it was. One with several recipients cannot: some of them may have been called off meanwhile.
     """
     if capabilities.idempotency is Idempotency.NONE:
         return False
-    if capabilities.idempotency is Idempotency.CONTENT and not history.alone:
+    if not capabilities.reserves_keys and not history.alone:
         return False
     return at + t_http < history.first_intent_at + capabilities.idempotency_window
+
+
+def _only_alone(capabilities: Capabilities) -> bool:
+    """Whether a repeat is known by the call that was alone, and would be a new one in company."""
+    return capabilities.recipients_per_call > 1 and not capabilities.reserves_keys
 
 
 def after_crash(

@@ -95,7 +95,7 @@ def _judge_suspect() -> bool:
         capabilities = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
         decided = [_decide(batch, capabilities, row, transaction_now()) for row in rows]
         if decided:
-            alone = capabilities.recipients_per_call == 1
+            alone = capabilities.recipients_per_call == 1 or not capabilities.reserves_keys
             cursor.execute(JUDGE, [alone, *[list(column) for column in zip(*decided, strict=True)]])
         wake = any(state == "HELD" for _id, state, *_rest in decided)
         cursor.execute(

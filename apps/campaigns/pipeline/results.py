@@ -81,7 +81,7 @@ WITH v AS (
     UPDATE campaigns_delivery d
     SET state = CASE WHEN v.state = 'REJECTED' AND v.outcome IN ('throttled', 'unavailable') AND {in_doubt("d", "v.number")}
                      THEN 'UNKNOWN_FINAL' ELSE v.state END,
-        reason = v.reason, held_until = v.held_until, solo = v.solo,
+        reason = v.reason, held_until = v.held_until, solo = d.solo OR v.solo,
         provider_key = CASE WHEN v.solo THEN '' ELSE d.provider_key END,
         call_ref = CASE WHEN v.solo THEN NULL ELSE d.call_ref END,
         burnt = d.burnt - (NOT v.burn)::int, may_duplicate = d.may_duplicate OR v.stamp

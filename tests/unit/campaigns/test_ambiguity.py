@@ -112,6 +112,24 @@ def test_equal_content_is_repeated_where_the_call_can_be_made_again_to_the_byte(
         assert after_crash(past, 1, EQUAL, MessageClass.MARKETING, NOW, T_HTTP).state == state
 
 
+def test_a_key_that_was_not_reserved_counts_for_a_call_of_one_that_stays_alone() -> None:
+    many = replace(KEYED, recipients_per_call=50)
+    for able, alone, state, solo in (
+        (many, True, "HELD", True),
+        (many, False, "UNKNOWN", False),
+        (replace(many, reserves_keys=True), False, "HELD", False),
+        (KEYED, True, "HELD", False),
+        (replace(EQUAL, recipients_per_call=50), True, "HELD", True),
+    ):
+        decided = after(Unknown("timeout", "?"), replace(history(), alone=alone), able, MessageClass.OTP, NOW, T_HTTP)
+        if alone or able.reserves_keys:
+            assert (decided.state, decided.solo, decided.stamp) == (state, solo, False)
+        else:
+            assert decided.stamp, "a password goes out again, and says that it may be a duplicate"
+        past = replace(history(), alone=alone)
+        assert after_crash(past, 1, able, MessageClass.MARKETING, NOW, T_HTTP).state == state
+
+
 def test_a_stale_token_burns_nothing_and_waits_for_nothing() -> None:
     decided = after(StaleToken("40014", "no"), history(), NOTHING, MessageClass.MARKETING, NOW, T_HTTP)
     assert (decided.state, decided.held_until, decided.burn) == ("HELD", NOW, False)
