@@ -4,25 +4,29 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('users', '0004_import_slices'),
+        ("users", "0004_import_slices"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='binding',
-            name='state_at',
-            field=models.DateTimeField(null=True, verbose_name='since'),
+            model_name="binding",
+            name="state_at",
+            field=models.DateTimeField(null=True, verbose_name="since"),
         ),
         migrations.AddField(
-            model_name='binding',
-            name='state_reason',
-            field=models.CharField(blank=True, db_default='', default='', max_length=60, verbose_name='reason'),
+            model_name="binding",
+            name="state_reason",
+            field=models.CharField(blank=True, db_default="", default="", max_length=60, verbose_name="reason"),
         ),
         migrations.AlterField(
-            model_name='binding',
-            name='state',
-            field=models.CharField(choices=[('ACTIVE', 'active'), ('INVALID', 'invalid'), ('UNREACHABLE', 'unreachable')], default='ACTIVE', max_length=12, verbose_name='state'),
+            model_name="binding",
+            name="state",
+            field=models.CharField(
+                choices=[("ACTIVE", "active"), ("INVALID", "invalid"), ("UNREACHABLE", "unreachable")],
+                default="ACTIVE",
+                max_length=12,
+                verbose_name="state",
+            ),
         ),
     ]
