@@ -19,6 +19,7 @@ HOT_TABLES = (
     "campaigns_attempt",
     "campaigns_receipt",
     "campaigns_providerid",
+    "campaigns_recall",
 )
 DAYS_AHEAD = 14
 PARTITION_LOCK = 7_201_001
@@ -58,6 +59,7 @@ STORAGE = {
     "campaigns_attempt": f"fillfactor=70, {_OFTEN}",
     "campaigns_receipt": _OFTEN,
     "campaigns_providerid": f"fillfactor=80, {_OFTEN}",
+    "campaigns_recall": f"fillfactor=80, {_OFTEN}",
 }
 
 

@@ -71,7 +71,10 @@ class Campaign(models.Model):
     class Meta:
         verbose_name = _("campaign")
         verbose_name_plural = _("campaigns")
-        permissions = [("send_campaign", _("Can send a campaign"))]
+        permissions = [
+            ("send_campaign", _("Can send a campaign")),
+            ("recall", _("Can take back what was sent")),
+        ]
         indexes = [
             models.Index(
                 fields=["lane", "state"],
@@ -122,6 +125,7 @@ class Batch(models.Model):
 
     Its deliveries are those with its id between `first_delivery_id` and `last_delivery_id`. `follow_up_at` is when the
     messages behind them must be looked at again (a wait or a receipt window ends); null where nothing is left to follow.
+    `recall_at` is when what was ordered to be taken back is asked of the provider (again).
     """
 
     campaign = models.ForeignKey(Campaign, models.PROTECT, db_index=False)
@@ -141,6 +145,7 @@ class Batch(models.Model):
     suspect_at = models.DateTimeField(null=True)
     poll_at = models.DateTimeField(null=True)
     follow_up_at = models.DateTimeField(null=True)
+    recall_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = _("batch")
@@ -154,6 +159,7 @@ class Batch(models.Model):
                 fields=["lane", "follow_up_at"], name="batch_follow_up", condition=models.Q(follow_up_at__isnull=False)
             ),
             models.Index(fields=["poll_at"], name="batch_poll", condition=models.Q(poll_at__isnull=False)),
+            models.Index(fields=["recall_at"], name="batch_recall", condition=models.Q(recall_at__isnull=False)),
             models.Index(fields=["suspect_at"], name="batch_suspect", condition=models.Q(suspect_at__isnull=False)),
             models.Index(fields=["campaign", "step"], name="batch_campaign"),
         ]
@@ -221,7 +227,7 @@ class Receipt(models.Model):
     pk = models.CompositePrimaryKey("delivery_id", "event_hash")
     delivery_id = models.BigIntegerField()
     event_hash = models.BigIntegerField()
-    state = models.CharField(max_length=10)
+    state = models.CharField(max_length=14)
     code = models.CharField(max_length=100, default="")
     words = models.CharField(max_length=200, default="")
     occurred_at = models.DateTimeField()
@@ -230,6 +236,47 @@ class Receipt(models.Model):
     class Meta:
         managed = False
         db_table = "campaigns_receipt"
+
+
+class RecallOrder(models.Model):
+    """That a campaign, or one message of it (`message_id` not 0), is to be taken back; also what is accepted later."""
+
+    campaign = models.ForeignKey(Campaign, models.PROTECT, db_index=False)
+    message_id = models.BigIntegerField(default=0)
+    reason = models.CharField(_("reason"), max_length=200)
+    actor = models.CharField(max_length=200)
+    ordered_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "message_id"], name="recallorder_once"),
+        ]
+
+
+class Recall(models.Model):
+    """One delivery that is to be taken back. `code` and `words` say why it was not, or what stood in the way so far.
+
+    It is tried until `until`. No state of a delivery changes with it: what was taken back had been accepted all the same.
+    """
+
+    delivery_id = models.BigIntegerField(primary_key=True)
+    message_id = models.BigIntegerField()
+    campaign_id = models.BigIntegerField()
+    batch_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    provider_id = models.CharField(max_length=100)
+    state = models.CharField(max_length=10)
+    code = models.CharField(max_length=100, default="")
+    words = models.CharField(max_length=200, default="")
+    tries = models.SmallIntegerField(default=0)
+    until = models.DateTimeField()
+    ordered_at = models.DateTimeField()
+    asked_at = models.DateTimeField(null=True)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "campaigns_recall"
 
 
 class ReceiptInbox(models.Model):

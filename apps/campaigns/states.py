@@ -57,6 +57,13 @@ class DeliveryState(StrEnum):
     CANCELLED = "CANCELLED"  # called off before it was sent: its reason says by what
 
 
+class RecallState(StrEnum):
+    WAITING = "WAITING"  # to be asked of the provider, perhaps again
+    ASKED = "ASKED"  # the provider will try and tell
+    RECALLED = "RECALLED"  # taken back
+    REFUSED = "REFUSED"  # cannot be taken back: its code says why
+
+
 class BatchState(StrEnum):
     WAITING = "WAITING"  # its campaign is paused
     READY = "READY"
@@ -114,11 +121,15 @@ DELIVERY_MOVES = _moves(
 BATCH_MOVES = _moves(
     {"WAITING": "READY DONE", "READY": "LEASED WAITING DONE", "LEASED": "READY DONE WAITING", "DONE": "READY"}
 )
+RECALL_MOVES = _moves(
+    {"WAITING": "ASKED RECALLED REFUSED", "ASKED": "RECALLED REFUSED", "REFUSED": "WAITING RECALLED", "RECALLED": ""}
+)
 MACHINES: Mapping[str, Moves] = {
     "campaign": CAMPAIGN_MOVES,
     "message": MESSAGE_MOVES,
     "delivery": DELIVERY_MOVES,
     "batch": BATCH_MOVES,
+    "recall": RECALL_MOVES,
 }
 
 OPEN_DELIVERY = frozenset({"PENDING", "HELD", "SENDING"})

@@ -12,6 +12,7 @@ from django.db import connection
 from apps.campaigns.pipeline.dispatch import send_next
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.poll import poll_next
+from apps.campaigns.pipeline.recall import recall_next
 from apps.campaigns.pipeline.receipts import merge_next
 from apps.campaigns.pipeline.settle import follow_up_next
 from apps.campaigns.pipeline.transports import Transports
@@ -65,7 +66,8 @@ def _one(lane: str, stop_at: float, transports: Transports) -> bool:
     """One piece of each sort of work in the lane, so that none starves another."""
     if lane == "receipts":
         merged = merge_next()
-        return poll_next(transports, stop_at) or bool(merged)
+        recalled = recall_next(transports, stop_at)
+        return poll_next(transports, stop_at) or recalled or bool(merged)
     moved = follow_up_next(lane)
     expanded = expand_next(lane)
     return send_next(lane, stop_at, transports) or expanded or moved

@@ -7,12 +7,14 @@ dispatcher's. Nothing in here or in a provider imports Django.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
+from apps.channels.fields import ConfigField, ContentField
 from apps.channels.outcomes import Outcome
 from apps.channels.requests import (
     Answer,
@@ -32,10 +34,12 @@ from apps.channels.requests import (
     TransportFault,
 )
 
-__all__ = [  # for who imports requests and answers together with the contract
+__all__ = [  # for who imports fields, requests and answers together with the contract
     "Answer",
     "AppriseAnswer",
     "AppriseRequest",
+    "ConfigField",
+    "ContentField",
     "HttpAnswer",
     "HttpRequest",
     "InboundPdu",
@@ -74,35 +78,6 @@ class Receipts(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigField:
-    """One setting of an account, from which console form, validation and docs are made."""
-
-    name: str
-    label: str
-    secret: bool = False
-    required: bool = True
-    default: Any = ""
-    type: Literal["text", "url", "integer", "boolean", "choice", "json"] = "text"
-    choices: tuple[str, ...] = ()
-    help: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ContentField:
-    """One part of a template body. `mapping` fields hold {provider's name: text}; `literal` ones no placeholders."""
-
-    name: str
-    label: str
-    required: bool = True
-    max_length: int | None = None
-    multiline: bool = False
-    escape: Literal["none", "html"] = "none"
-    mapping: bool = False
-    literal: bool = False
-    help: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class AddressLimit:
     """The provider takes `count` messages of one account for one address in a `per`, and loses or punishes the next."""
 
@@ -129,6 +104,8 @@ class Capabilities:
     poll_group: int = 0  # addresses per poll of one provider id
     recall: bool = False
     recall_within: timedelta = timedelta(0)  # after acceptance; zero: no limit is known
+    recall_undelivered: bool = False  # only while no device has the message
+    recall_told: bool = False  # the answer says only that it will be tried; the verdict comes as a receipt
     address_limits: tuple[AddressLimit, ...] = ()
     offline_store: bool = False
     price_unit: Literal["message", "piece"] = "message"
@@ -146,6 +123,10 @@ class Account:
     kind: str
     config: Mapping[str, Any] = field(repr=False)
     token: str = field(default="", repr=False)
+
+    def url(self, path: str) -> str:
+        """`path`, which begins with a slash, behind the account's `base_url`."""
+        return str(self.config["base_url"]).rstrip("/") + path
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,16 +153,26 @@ class Envelope:
     content: Mapping[str, Any] = field(repr=False)
 
 
+def call_key(envelopes: Sequence[Envelope]) -> str:
+    """The idempotency key of one call: that of its envelopes where they have one, else one that nobody else's call has.
+
+    A key that came again with other people in the call would have the provider drop those who are new.
+    """
+    keys = sorted({one.key for one in envelopes})
+    return keys[0] if len(keys) == 1 else hashlib.sha256(" ".join(keys).encode()).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiptEvent:
     """One fact that a provider reports about one delivery.
 
     Found by `reference` (our delivery, or the first delivery of the call with `address` naming the person), or by
-    `provider_id` plus `address`. state: "accepted", "delivered", "failed", "read", "clicked". `code` is the
-    provider's word. `occurred_at` is aware. `bad_address` says the address should not be tried again.
+    `provider_id` plus `address`. state: "accepted", "delivered", "failed", "read", "clicked", or the verdict on a recall
+    (`recall_told`). `code` is the provider's word. `occurred_at` is aware. `bad_address` says the address should not be
+    tried again.
     """
 
-    state: Literal["accepted", "delivered", "failed", "read", "clicked"]
+    state: Literal["accepted", "delivered", "failed", "read", "clicked", "recalled", "recall_refused"]
     code: str
     occurred_at: datetime
     reference: str = ""
@@ -260,8 +251,12 @@ class Adapter:
     verified_with: str = ""  # which independent client or peer the kind was run against, with version; empty: none
 
     def check_config(self, config: Mapping[str, Any]) -> dict[str, str]:
-        """{field name: what is wrong and how to mend it}; empty when the account can be used. Secrets included."""
-        return {f.name: f"{f.label} is required." for f in self.config_fields if f.required and not config.get(f.name)}
+        """{field name: what is wrong and how to mend it}; empty when the account can be used. Secrets included.
+
+        Finds what is missing, a "url" that is none, and an "integer" outside its bounds.
+        """
+        found = {one.name: one.problem(config.get(one.name)) for one in self.config_fields}
+        return {name: words for name, words in found.items() if words}
 
     def check_content(self, content: Mapping[str, Any]) -> dict[str, str]:
         """{field name: what is wrong} for one rendered or raw body, limits of the provider included."""
@@ -276,9 +271,20 @@ class Adapter:
 
     def call_size(self, account: Account) -> int:
         """How many recipients one call of this account takes, 1 to `recipients_per_call`; of equal content unless
-        `own_texts`.
+        `own_texts`. Read from the setting `recipients_per_call` where the kind declares one.
         """
-        return self.capabilities.recipients_per_call
+        most = self.capabilities.recipients_per_call
+        try:
+            return max(1, min(int(account.config.get("recipients_per_call") or most), most))
+        except (TypeError, ValueError):
+            return 1
+
+    def capabilities_of(self, account: Account, content: Mapping[str, Any] | None = None) -> Capabilities:
+        """What holds for calls of this account with this content; without content: what holds for any.
+
+        `capabilities`, but where a setting takes away from them, or a sort of message has what not every one has.
+        """
+        return self.capabilities
 
     def own_texts(self, account: Account) -> bool:
         """Whether calls of this account carry a text of its own for each recipient (never unless `personalised`).
@@ -348,11 +354,11 @@ class Adapter:
         raise TypeError(f"{self.kind} has no receipts by push")
 
     def build_recall(self, account: Account, provider_id: str, addresses: Sequence[str], now: datetime) -> HttpRequest:
-        """Takes back what one call sent (capability `recall`)."""
+        """Takes back what one call sent, from all of its recipients (capability `recall`); harmless where repeated."""
         raise TypeError(f"{self.kind} cannot recall")
 
     def read_recall(self, account: Account, answer: HttpAnswer) -> Outcome:
-        """Accepted("") where the provider took the recall over; Rejected where it is too late or unknown."""
+        """Accepted("") where it is taken back (or will be tried, see `recall_told`); Rejected where it is too late."""
         raise TypeError(f"{self.kind} cannot recall")
 
     def build_lookup(self, account: Account, phone: str) -> HttpRequest:

@@ -12,6 +12,7 @@ from apps.campaigns.ambiguity import History, after_crash
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.settle import settle_batch
 from apps.campaigns.states import MessageClass
+from apps.channels.contract import Account
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter, session_kinds
 from ums_site.clock import transaction_now
@@ -43,6 +44,7 @@ SELECT lane FROM campaigns_batch WHERE state = 'READY' AND not_before <= now()
 UNION SELECT lane FROM campaigns_batch WHERE follow_up_at <= now() GROUP BY lane
 UNION SELECT lane FROM campaigns_campaign WHERE state = 'EXPANDING'
 UNION SELECT 'receipts' WHERE EXISTS (SELECT 1 FROM campaigns_batch WHERE poll_at <= now())
+   OR EXISTS (SELECT 1 FROM campaigns_batch WHERE recall_at <= now())
    OR EXISTS (SELECT 1 FROM campaigns_receiptinbox WHERE state IN ('NEW', 'UNMATCHED') AND next_try_at <= now())
 UNION SELECT 'work' WHERE EXISTS (
     SELECT 1 FROM users_peopleimport WHERE state = 'WAITING'
@@ -92,7 +94,8 @@ def _judge_suspect() -> bool:
             return False
         cursor.execute(SUSPECTS, [batch.pk, batch.first_delivery_id, batch.last_delivery_id, batch.suspect_epoch])
         rows = cursor.fetchall()
-        capabilities = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
+        account = ChannelAccount.objects.only("code", "kind", "config").get(pk=batch.account_id)
+        capabilities = adapter(account.kind).capabilities_of(Account(account.code, account.kind, account.config))
         decided = [_decide(batch, capabilities, row, transaction_now()) for row in rows]
         if decided:
             alone = capabilities.recipients_per_call == 1 or not capabilities.reserves_keys

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from apps.campaigns.models import Campaign
-from apps.campaigns.pipeline import inbox
+from apps.campaigns.pipeline import inbox, recall_rows
 from apps.campaigns.pipeline.columns import numbers
 from apps.campaigns.pipeline.matching import matched
 from apps.campaigns.pipeline.plan import loaded_plan
@@ -36,6 +36,8 @@ STATE_OF = {
     "failed": "UNDELIVERED",
     "read": "READ",
     "clicked": "READ",
+    "recalled": "RECALLED",
+    "recall_refused": "RECALL_REFUSED",
 }
 # News of a higher rank replaces what is known, never the other way round; a state that is not named has rank 0.
 RANK = {"READ": 5, "DELIVERED": 4, "UNDELIVERED": 3, "CLOSED": 2, "REJECTED": 2, "ACCEPTED": 1}
@@ -115,6 +117,7 @@ def merge_events(account: ChannelAccount, events: Sequence[ReceiptEvent], now: d
     if news.best:
         _apply(account, news, sorted(found.campaign_ids), now)
         _mark_bad_addresses(news.bad)
+        recall_rows.told(news.verdicts)
     return found.unmatched
 
 
@@ -127,18 +130,21 @@ class _News:
     pairs: set[tuple[int, int]] = field(default_factory=set)  # delivery, fact
     best: dict[int, int] = field(default_factory=dict)  # delivery -> the fact of the highest rank
     bad: set[int] = field(default_factory=set)  # deliveries to addresses that do not exist
+    verdicts: dict[int, ReceiptEvent] = field(default_factory=dict)  # on recalls, which move no delivery
 
     def add(self, delivery_id: int, event: ReceiptEvent) -> None:
         said = (event.state, event.code, event.occurred_at, event.words)
         number = self.facts.get(said)
         if number is None:
             number = self.facts[said] = len(self.ranks)
-            self.ranks.append(RANK[STATE_OF[event.state]])
+            self.ranks.append(RANK.get(STATE_OF[event.state], 0))
         self.pairs.add((delivery_id, number))
         if self.ranks[number] > self.ranks[self.best.get(delivery_id, 0)]:
             self.best[delivery_id] = number
         if event.bad_address:
             self.bad.add(delivery_id)
+        if event.state in ("recalled", "recall_refused"):
+            self.verdicts[delivery_id] = event
 
     def values(self) -> dict[str, Any]:
         """The arrays of MERGE, in the order of the deliveries: rows are locked in one order by whoever merges."""

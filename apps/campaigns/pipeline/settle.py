@@ -14,15 +14,17 @@ from django.db import connection, transaction
 
 from apps.campaigns.ambiguity import History, after_unknown_window
 from apps.campaigns.models import Batch, Campaign
+from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.doubt import in_doubt
 from apps.campaigns.pipeline.plan import loaded_plan, plan_steps
 from apps.campaigns.policy import Plan
 from apps.campaigns.states import MessageClass
 from apps.campaigns.strategy import DeliveryFacts, Go, Hold, Stop, next_step, quiet_end
+from apps.channels.contract import Capabilities
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from ums_site.clock import transaction_now
-from ums_site.ids import first_id_at
+from ums_site.ids import SHIFT, first_id_at, first_row_id
 
 Facts = dict[int, list[DeliveryFacts]]
 CHUNK = 2000
@@ -64,7 +66,7 @@ def _locked_steps(ids: Sequence[int], last: int) -> dict[int, int]:
             "SELECT id, CASE WHEN state = 'ACTIVE' THEN step ELSE %s END FROM campaigns_message "
             "WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s "
             "AND state IN ('ACTIVE', 'UNKNOWN', 'FAILED', 'EXPIRED', 'CANCELLED') ORDER BY id FOR UPDATE",
-            [last, list(ids), ids[0], ids[-1]] if ids else [last, [], 0, 0],
+            [last, numbers(ids), ids[0], ids[-1]] if ids else [last, numbers([]), 0, 0],
         )
         return dict(cursor.fetchall())
 
@@ -83,7 +85,7 @@ def _facts(campaign: Campaign, ids: Sequence[int], now: datetime) -> Facts:
     channels = {(step.number, one.account_id): one for step in loaded_plan(campaign).steps for one in step.channels}
     facts: Facts = {one: [] for one in ids}
     with connection.cursor() as cursor:
-        cursor.execute(FACTS, [list(ids), ids[0], first_id_at(now + CLOCKS_APART)])
+        cursor.execute(FACTS, [numbers(ids), ids[0], first_id_at(now + CLOCKS_APART)])
         for message_id, step, account_id, state, accepted_at, reason in cursor.fetchall():
             channel = channels[step, account_id]
             facts[message_id].append(DeliveryFacts(step, channel, state, accepted_at, windows[account_id], reason))
@@ -143,7 +145,7 @@ RETURNING m.campaign_id, m.id
 """
 CALL_OFF = f"""
 UPDATE campaigns_delivery d SET state = CASE WHEN {in_doubt("d")} THEN 'UNKNOWN_FINAL' ELSE 'CANCELLED' END,
-       reason = 'no_longer_needed'
+       reason = %s
 WHERE message_id = ANY(%s::bigint[]) AND id > %s AND state IN ('PENDING', 'HELD')
 """
 
@@ -155,18 +157,37 @@ def _finish(stops: dict[int, Stop], facts: Facts) -> None:
     ids = sorted(stops)
     verdicts = [_verdict(stops[one], facts[one]) for one in ids]
     with connection.cursor() as cursor:
-        cursor.execute(FINISH, [ids, [v.state for v in verdicts], [v.reason for v in verdicts], ids[0], ids[-1]])
+        states, reasons = texts([v.state for v in verdicts]), texts([v.reason for v in verdicts])
+        cursor.execute(FINISH, [numbers(ids), states, reasons, ids[0], ids[-1]])
     call_off([one for one in ids if any(held.state in ("PENDING", "HELD") for held in facts[one])])
 
 
-def call_off(message_ids: Collection[int]) -> None:
-    """Deliveries of these messages that still wait to be sent are not needed any more; the caller has locked the messages."""
-    if message_ids:
-        with connection.cursor() as cursor:
-            cursor.execute(CALL_OFF, [sorted(message_ids), min(message_ids)])
+def call_off(message_ids: Collection[int], reason: str = "no_longer_needed") -> int:
+    """Deliveries of these messages that still wait are never sent; how many. The caller has locked the messages."""
+    if not message_ids:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(CALL_OFF, [reason, sorted(message_ids), min(message_ids)])
+        return int(cursor.rowcount)
 
 
-CALLED_OFF = {"blacklisted": "BLOCKED", "expired": "EXPIRED", "campaign_cancelled": "CANCELLED"}
+def give_up(campaign: Campaign, message_id: int, reason: str, now: datetime) -> int:
+    """Sends nothing more for a message, which waits only for news of what was sent; how many deliveries it called off.
+
+    Call inside a transaction that has locked the message.
+    """
+    called_off = call_off([message_id], reason)
+    _exhaust({message_id}, len(loaded_plan(campaign).steps))
+    settle(campaign, [message_id], now)
+    return called_off
+
+
+CALLED_OFF = {
+    "blacklisted": "BLOCKED",
+    "expired": "EXPIRED",
+    "campaign_cancelled": "CANCELLED",
+    "recalled": "CANCELLED",
+}
 
 
 def _verdict(stop: Stop, held: Sequence[DeliveryFacts]) -> Stop:
@@ -195,23 +216,62 @@ WHERE d.batch_id = %s AND d.id BETWEEN %s AND %s
 def settle_batch(batch: Batch) -> None:
     """Closes and decides what is behind one batch, and notes when it must be looked at again. One transaction."""
     place = [batch.pk, batch.first_delivery_id, batch.last_delivery_id]
-    campaign = batch.campaign
+    asks = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
+    reopened = False
     with connection.cursor() as cursor:
         now = transaction_now()
-        cursor.execute(CLOSE, place)
-        reopened = _close_unknown(batch, now)
-        cursor.execute("SELECT message_id FROM campaigns_delivery WHERE batch_id = %s AND id BETWEEN %s AND %s", place)
-        wait = settle(campaign, [row[0] for row in cursor.fetchall()], now)
         cursor.execute(OPEN_ENDS, place)
         receipts_end, unknown_end, unknown, accepted = cursor.fetchone()
+        closing = receipts_end is not None and receipts_end <= now
+        if closing:
+            cursor.execute(CLOSE, place)
+        if unknown:
+            reopened = _close_unknown(batch, asks, now)
+        wait = settle(batch.campaign, _undecided(batch), now)
+        if closing or unknown:
+            cursor.execute(OPEN_ENDS, place)
+            receipts_end, unknown_end, unknown, accepted = cursor.fetchone()
         look_at = min((one for one in (wait, receipts_end, unknown_end) if one is not None), default=None)
-        asks = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
         poll = (accepted and asks.receipts.polled) or (unknown and asks.can_query)
         cursor.execute(
             "UPDATE campaigns_batch SET follow_up_at = %s, poll_at = CASE WHEN %s THEN coalesce(poll_at, %s) END, "
             "state = CASE WHEN %s AND state = 'DONE' THEN 'READY' ELSE state END WHERE id = %s",
             [look_at, bool(poll), _first_poll(now, look_at), reopened, batch.pk],
         )
+
+
+# Rule 1 of strategy.py as SQL, for a plan whose only channel is done once it accepted: its messages have one delivery
+# each, and those that came to anything else are left to `settle`.
+REACHED = """
+WITH reached AS (
+    UPDATE campaigns_message m SET state = 'SUCCEEDED', reason = '', finished_at = now()
+    FROM campaigns_delivery d
+    WHERE d.batch_id = %(batch)s AND d.id BETWEEN %(first)s AND %(last)s
+      AND d.state IN ('ACCEPTED', 'CLOSED', 'DELIVERED', 'READ')
+      AND m.id = d.message_id AND m.id BETWEEN %(oldest)s AND %(newest)s
+      AND m.state IN ('ACTIVE', 'UNKNOWN', 'FAILED', 'EXPIRED', 'CANCELLED')
+)
+SELECT message_id FROM campaigns_delivery
+WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s
+  AND state NOT IN ('ACCEPTED', 'CLOSED', 'DELIVERED', 'READ')
+"""
+ALL_OF = "SELECT message_id FROM campaigns_delivery WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s"
+
+
+def _undecided(batch: Batch) -> list[int]:
+    """The batch's messages that `settle` must decide; where acceptance is all, those accepted succeed here at once."""
+    plan = loaded_plan(batch.campaign)
+    at_once = len(plan.channels()) == 1 and plan.steps[0].until == "accepted"
+    values = {
+        "batch": batch.pk,
+        "first": batch.first_delivery_id,
+        "last": batch.last_delivery_id,
+        "oldest": first_row_id(batch.campaign_id),
+        "newest": batch.last_delivery_id + (int(CLOCKS_APART.total_seconds() * 1000) << SHIFT),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(REACHED if at_once else ALL_OF, values)
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _first_poll(now: datetime, look_at: datetime | None) -> datetime:
@@ -221,9 +281,8 @@ def _first_poll(now: datetime, look_at: datetime | None) -> datetime:
     return min(now + FIRST_POLL, max(now + POLL_GAP, look_at - POLL_BEFORE))
 
 
-def _close_unknown(batch: Batch, now: datetime) -> bool:
+def _close_unknown(batch: Batch, capabilities: Capabilities, now: datetime) -> bool:
     """Unknown deliveries whose window is over become final, or are repeated where the class allows; True if any is."""
-    capabilities = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT d.id, d.burnt, d.first_intent_at FROM campaigns_delivery d "
@@ -246,7 +305,7 @@ def _close_unknown(batch: Batch, now: datetime) -> bool:
 
 
 def _unknown_over(
-    campaign: Campaign, capabilities: Any, row: Sequence[Any], now: datetime
+    campaign: Campaign, capabilities: Capabilities, row: Sequence[Any], now: datetime
 ) -> tuple[int, str, str, bool]:
     delivery_id, burnt, first_intent_at = row
     history = History(burnt, first_intent_at or now, campaign.expires_at, 0.0)

@@ -15,17 +15,25 @@ from apps.campaigns.states import (
     CampaignState,
     DeliveryState,
     MessageState,
+    RecallState,
     may,
     mermaid,
 )
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "states.md"
-WORDS = {"campaign": CampaignState, "message": MessageState, "delivery": DeliveryState, "batch": BatchState}
+WORDS = {
+    "campaign": CampaignState,
+    "message": MessageState,
+    "delivery": DeliveryState,
+    "batch": BatchState,
+    "recall": RecallState,
+}
 ENDS = {
     "campaign": {"FINISHED", "CANCELLED"},
     "message": set(FINAL_MESSAGE),
     "delivery": set(DeliveryState) - OPEN_DELIVERY - {"UNKNOWN"},
     "batch": {"DONE"},
+    "recall": {"RECALLED", "REFUSED"},
 }
 
 

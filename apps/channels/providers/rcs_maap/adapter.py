@@ -97,6 +97,8 @@ class RcsMaap(Adapter):
         receipts=Receipts.PUSH,
         reports_read=True,
         recall=True,
+        recall_undelivered=True,
+        recall_told=True,
         offline_store=True,
     )
     hook_answer = ("application/json", b'{"errorCode":0,"errorMessage":"success"}')

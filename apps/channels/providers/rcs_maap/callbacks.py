@@ -18,6 +18,7 @@ from apps.channels.wire.sms_receipts import national
 from apps.channels.wire.wechat_crypt import require_fresh
 
 SmsState = Literal["accepted", "delivered"]
+WORDS = {AS_SMS: "It went as a short message.", "revokeFail": "The phone has the message already."}
 
 
 def signature(token: str, timestamp: str, nonce: str) -> str:
@@ -52,13 +53,13 @@ def document_of(request: HookRequest) -> dict[str, Any]:
 
 
 def event_of(info: Mapping[str, Any], as_sms: SmsState) -> ReceiptEvent | None:
-    """One state of one message; None where it is none of ours or no news. Raises as reading a strange object does."""
+    """One state of one message; None where it is none of ours. Raises as reading a strange object does."""
     word = info["status"]
     state, reference = STATES[word], reference_of(info["messageId"])
-    if state is None or not reference:
+    if not reference:
         return None
     code = str(info.get("errorCode") or word)
-    words = FAILURES.get(code, "") if state == "failed" else "It went as a short message." if word == AS_SMS else ""
+    words = FAILURES.get(code, "") if state == "failed" else WORDS.get(word, "")
     occurred_at = datetime.fromisoformat(info["dateTime"])
     if occurred_at.tzinfo is None:
         raise ValueError("a time without a zone")

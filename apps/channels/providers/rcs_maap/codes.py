@@ -59,15 +59,15 @@ _OUTCOMES: tuple[Rejected | Misconfigured | StaleToken | Throttled | Unknown, ..
 )
 CODES: dict[str, Outcome] = {one.code: one for one in _OUTCOMES}
 
-# Words of deliveryNotification; None is no news of the message's way. deliveredToNetwork: see README.md.
-STATES: dict[str, Literal["accepted", "delivered", "failed", "read"] | None] = {
+# Words of deliveryNotification. deliveredToNetwork: see README.md.
+STATES: dict[str, Literal["accepted", "delivered", "failed", "read", "recalled", "recall_refused"]] = {
     "sent": "accepted",
     "delivered": "delivered",
     "deliveredToNetwork": "delivered",
     "displayed": "read",
     "failed": "failed",
-    "revokeOk": None,
-    "revokeFail": None,
+    "revokeOk": "recalled",
+    "revokeFail": "recall_refused",
 }
 AS_SMS = "deliveredToNetwork"
 
