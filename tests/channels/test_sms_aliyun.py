@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from apps.channels.contract import Account, Envelope, HttpAnswer
 from apps.channels.outcomes import Rejected, Throttled, Unknown
 from apps.channels.providers.sms_aliyun.adapter import SmsAliyun
-from apps.channels.wire.alibaba_answers import plain_phone
+from apps.channels.wire.alibaba_answers import kept_phone, plain_phone
 from apps.channels.wire.alibaba_signature import Signer, canonical_query, percent
 
 ACCOUNT = Account("a", "sms_aliyun", {"access_key_id": "k", "access_key_secret": "s", "base_url": "http://127.0.0.1:1"})
@@ -119,10 +120,27 @@ def test_any_values_travel_whole(params: dict[str, str]) -> None:
         ("8613800138000", "13800138000"),
         ("+85261234567", "85261234567"),
         ("+447911123456", "447911123456"),
+        ("+6591234567", "6591234567"),
+        ("+12125550100", "12125550100"),
     ],
 )
 def test_numbers(given_: str, sent: str) -> None:
     assert plain_phone(given_) == sent
+    assert plain_phone(kept_phone(given_)) == sent
+
+
+@pytest.mark.parametrize("address", ["+13125550100", "0013125550100"])
+def test_a_foreign_number_is_not_sent_to_whom_it_would_be_on_the_mainland(address: str) -> None:
+    """+1 312 555 0100 without its plus sign is somebody's number in China."""
+    for envelopes in ([replace(ENVELOPE, address=address)], [ENVELOPE, replace(ENVELOPE, address=address)]):
+        with pytest.raises(ValueError):
+            SmsAliyun().build(ACCOUNT, envelopes, datetime.now(UTC))
+
+
+def test_a_number_is_kept_with_its_plus_sign() -> None:
+    for said in ("6591234567", "+6591234567", "006591234567"):
+        assert kept_phone(said) == "+6591234567"
+    assert kept_phone("8613800138000") == kept_phone("+8613800138000") == "13800138000"
 
 
 @pytest.mark.parametrize(

@@ -74,11 +74,15 @@ def test_what_is_no_number_is_refused(kind: Adapter, address: str) -> None:
 
 
 def test_numbers_as_each_gateway_wants_them() -> None:
-    for address, plain in (("13800138000", "8613800138000"), ("+85251234567", "85251234567")):
+    for address, plain in (
+        ("13800138000", "8613800138000"), ("+85251234567", "85251234567"), ("+13125550100", "13125550100"),
+    ):  # fmt: skip
         assert smpp.read_message(build(SmsSmpp(), "x", address).parts[0]).destination == (1, 1, plain)
     for prefix, plain in (("without 86", "13800138000"), ("with 86", "8613800138000")):
         submit = cmpp.read_submit(build(SmsCmpp(), "x", "+8613800138000", country_prefix=prefix).parts[0], False)
         assert submit.destinations == [plain]
+        with pytest.raises(ValueError):
+            build(SmsCmpp(), "x", "+13125550100", country_prefix=prefix)  # on the mainland this is somebody else
 
 
 def test_alphabets_may_be_turned_off() -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from apps.channels.contract import ConfigField, HttpAnswer
 from apps.channels.outcomes import Misconfigured, Outcome, Rejected, Throttled, Unknown
 from apps.channels.wire.json_answer import no_answer
+from apps.channels.wire.sms_receipts import dialled, national
 
 BEIJING = timezone(timedelta(hours=8))
 
@@ -123,16 +124,16 @@ def beginnings(codes: Any) -> tuple[str, ...]:
 
 
 def plain_phone(address: str) -> str:
-    """As the provider wants it: mainland numbers as 11 digits whatever their prefix, others without plus sign."""
-    if len(address) == 11:
-        return address
-    digits = address.removeprefix("+").removeprefix("00")
-    return digits[2:] if len(digits) == 13 and digits.startswith("861") else digits
+    """As the provider wants it: mainland numbers as 11 digits whatever their prefix, others without plus sign.
+
+    Raises ValueError for a foreign number that the provider would take for a mainland one.
+    """
+    return address if len(address) == 11 and address.isdecimal() else dialled(address)
 
 
 def kept_phone(number: str) -> str:
     """A number of the provider as addresses are kept: mainland 11 digits, others with a plus sign."""
-    digits = plain_phone(number)
+    digits = national(number)
     return digits if len(digits) == 11 and digits.startswith("1") else f"+{digits}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
@@ -25,6 +26,7 @@ _CHANGED: dict[str, State | None] = {
     "ignore": None,
 }
 CHANGED_STATES = tuple(_CHANGED)
+_mainland = re.compile(r"1[3-9][0-9]{9}").fullmatch
 
 
 def national(address: str) -> str:
@@ -35,8 +37,18 @@ def national(address: str) -> str:
 
 def international(address: str) -> str:
     """Country code and number without plus sign: a bare mainland mobile number gets its 86."""
+    if address.startswith(("+", "00")):
+        return address.removeprefix("+").removeprefix("00")  # +1 312 555 0100 is no mainland number that lacks its 86
     digits = national(address)
     return f"86{digits}" if len(digits) == 11 and digits.startswith("1") else digits
+
+
+def dialled(address: str) -> str:
+    """`national` for a number to send to. Raises ValueError for a foreign one that would then be read as a mainland one."""
+    digits = national(address)
+    if _mainland(digits) and international(address) != f"86{digits}":
+        raise ValueError("A foreign number reads as one of the mainland without its plus sign.")
+    return digits
 
 
 def is_number(digits: str, most: int = 20) -> bool:

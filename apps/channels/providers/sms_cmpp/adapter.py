@@ -26,7 +26,15 @@ from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Unknown
 from apps.channels.providers.sms_cmpp.codes import CODES
 from apps.channels.wire import cmpp
 from apps.channels.wire.sms_parts import PartReferences, cut, with_headers
-from apps.channels.wire.sms_receipts import CHANGED_STATES, international, is_number, moment, national, state_of
+from apps.channels.wire.sms_receipts import (
+    CHANGED_STATES,
+    dialled,
+    international,
+    is_number,
+    moment,
+    national,
+    state_of,
+)
 
 MAX_LENGTH = 1000
 BAD_NUMBER_CODES = "MK:0001"
@@ -167,7 +175,8 @@ class SmsCmpp(Adapter):
     def build(self, account: Account, envelopes: Sequence[Envelope], now: datetime) -> SessionRequest:
         """One SUBMIT for each part. Raises ValueError for an address or text that cannot be written."""
         one, config = envelopes[0], account.config
-        number = (international if config.get("country_prefix") == "with 86" else national)(one.address)
+        number = dialled(one.address)
+        number = international(one.address) if config.get("country_prefix") == "with 86" else number
         if not is_number(number):
             raise ValueError("The address is not a phone number.")
         parts = cut(_whole(one.content), "ascii" if config.get("ascii", True) else "ucs2")
