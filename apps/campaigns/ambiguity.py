@@ -74,7 +74,7 @@ def after(
     match outcome:
         case Accepted():
             return After("ACCEPTED", "")
-        case Rejected(scope="call"):
+        case Rejected(scope="call") if not history.alone:
             return After("HELD", "sent_alone_next", now, solo=True, burn=False)
         case Rejected(code=code):
             return After("REJECTED", code)

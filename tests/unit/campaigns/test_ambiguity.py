@@ -135,6 +135,14 @@ def test_a_stale_token_burns_nothing_and_waits_for_nothing() -> None:
     assert (decided.state, decided.held_until, decided.burn) == ("HELD", NOW, False)
 
 
+def test_a_call_of_several_is_taken_apart_once_and_a_call_of_one_is_refused() -> None:
+    refused = Rejected("too_many", "no", "call")
+    several = after(refused, replace(history(), alone=False), NOTHING, MessageClass.MARKETING, NOW, T_HTTP)
+    assert (several.state, several.solo, several.burn) == ("HELD", True, False)
+    alone = after(refused, replace(history(), alone=True), NOTHING, MessageClass.MARKETING, NOW, T_HTTP)
+    assert (alone.state, alone.reason) == ("REJECTED", "too_many"), "or it would be called for ever"
+
+
 def test_a_delivery_that_kills_its_worker_is_given_up() -> None:
     states = [
         after_crash(history(attempts=crash), crash, KEYED, MessageClass.MARKETING, NOW, T_HTTP).state
