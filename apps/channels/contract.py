@@ -253,7 +253,7 @@ class Adapter:
     def check_config(self, config: Mapping[str, Any]) -> dict[str, str]:
         """{field name: what is wrong and how to mend it}; empty when the account can be used. Secrets included.
 
-        Finds what is missing, a "url" that is none, and an "integer" outside its bounds.
+        Finds what is missing, a "text" of another pattern, a "url" that is none, an "integer" outside its bounds.
         """
         found = {one.name: one.problem(config.get(one.name)) for one in self.config_fields}
         return {name: words for name, words in found.items() if words}

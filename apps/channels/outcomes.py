@@ -95,4 +95,10 @@ class Unknown:
     unmapped: bool = False
 
 
-Outcome = Accepted | Rejected | Misconfigured | StaleToken | Throttled | Unavailable | Unknown
+Refusal = Rejected | Misconfigured | StaleToken | Throttled | Unavailable | Unknown
+Outcome = Accepted | Refusal
+
+
+def table(*refusals: Refusal) -> dict[str, Refusal]:
+    """What a provider's codes mean, by code."""
+    return {one.code: one for one in refusals}

@@ -177,6 +177,18 @@ def test_a_retry_repeats_key_and_reference(kind: Kind) -> None:
     assert can.idempotency is not Idempotency.CONTENT or texts[0] == texts[1]
 
 
+def test_a_key_that_is_not_reserved_goes_with_the_people_of_its_call(kind: Kind) -> None:
+    """The same key for other people would have the provider drop those who are new."""
+    can = kind.adapter.capabilities
+    if can.idempotency is not Idempotency.KEYED or can.reserves_keys or can.recipients_per_call == 1:
+        return
+    alone, both = (
+        [replace(one, key=f"key-of-{one.reference}", reference="first") for one in kind.envelopes(n)] for n in (1, 2)
+    )
+    assert alone[0].key in written(kind.adapter.build(kind.account, alone, NOW)).decode()
+    assert alone[0].key not in written(kind.adapter.build(kind.account, both, NOW)).decode()
+
+
 def test_a_changed_account_is_used_at_once(kind: Kind) -> None:
     first = kind.adapter.build(kind.account, kind.envelopes(), NOW)
     plain = [f.name for f in kind.adapter.config_fields if not f.secret and f.type in ("text", "url")]
