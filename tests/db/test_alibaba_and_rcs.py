@@ -14,6 +14,7 @@ from apps.campaigns.models import Campaign, Delivery, ReceiptInbox
 from apps.campaigns.pipeline.receipts import merge_next
 from apps.channels.models import ChannelAccount, SharedToken
 from apps.channels.services import save_account
+from apps.users.services import add_binding
 from demo import every_channel
 from tests.channels.peers import HttpPeer, http_answer, wait_for
 from tests.channels.simulated.senders import arrived
@@ -74,6 +75,15 @@ def test_a_call_that_is_refused_for_one_text_is_sent_one_by_one(own: World) -> N
     own.people(5)
     campaign = own.run(own.campaign())
     assert own.messages(campaign) == {"SUCCEEDED": 5} and len({line["call"] for line in own.ledger()}) == 5
+
+
+def test_an_address_that_cannot_be_written_costs_nobody_else_the_message(own: World) -> None:
+    own.people(3)
+    (foreign,) = own.people(1, kinds=(), start=3)
+    add_binding(actor="test", recipient=foreign, kind="phone", address="+13125550100")
+    campaign = own.run(own.campaign())
+    assert own.states(campaign) == {"ACCEPTED": 3, "REJECTED": 1}
+    assert Delivery.objects.get(campaign_id=campaign.pk, state="REJECTED").reason == "cannot_be_written"
 
 
 def test_a_lost_call_with_own_texts_is_asked_for_and_not_repeated(own: World) -> None:

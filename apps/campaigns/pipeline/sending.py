@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -192,7 +192,8 @@ class Sending:
             try:
                 request = build(account, envelopes, window.now)
             except ValueError:
-                refused = Rejected("cannot_be_written", "The content or address cannot be written.")
+                scope: Literal["call", "recipient"] = "call" if len(group) > 1 else "recipient"
+                refused = Rejected("cannot_be_written", "The content or address cannot be written.", scope)
                 self._keep(flight, group, refused)
                 self.judge(refused)
             else:
