@@ -1,9 +1,10 @@
-"""The REST API of business lines: send one, send many, ask what became of one."""
+"""The REST API of business lines: send one, send many, ask what became of one, take one back."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -17,6 +18,8 @@ from apps.campaigns import serializers as bodies
 from apps.campaigns.api_bodies import Asked, BadBody, read_batch, read_single
 from apps.campaigns.api_order import asked_ahead, take_order
 from apps.campaigns.api_status import message_status
+from apps.campaigns.errors import CampaignError
+from apps.campaigns.recalling import LONGEST_REASON, recall_message
 from apps.partners import schema  # noqa: F401  (tells the description what our authentication is)
 from apps.partners.idempotency import (
     HEADER,
@@ -77,7 +80,7 @@ class BatchView(APIView):
 
 
 class StatusView(APIView):
-    """What became of one message of the caller's own business line."""
+    """One message of the caller's own business line: what became of it, and taking it back."""
 
     @extend_schema(
         operation_id="message_status",
@@ -93,11 +96,56 @@ class StatusView(APIView):
         examples=[OpenApiExample("delivered", bodies.STATUS, response_only=True, status_codes=["200"])],
     )
     def get(self, request: Request, message_id: str) -> Response:
-        number = int(message_id) if len(message_id) <= 19 else 1 << 63
-        found = message_status(number, request.user.business_line.pk) if number < 1 << 63 else None
-        if found is None:
-            return Response({"detail": _("There is no message with this id.")}, status=404)
-        return Response(found)
+        found = _status(request, message_id)
+        return _nobody() if found is None else Response(found)
+
+    @extend_schema(
+        operation_id="recall_message",
+        summary="Call off or take back one message",
+        description="What was not sent yet is never sent; what a provider accepted is taken back where its channel can "
+        "(`recall` of each delivery says so, and why not). The answer 202 means that the order is durable; it is carried "
+        "out in the background. Again, it changes nothing more.",
+        parameters=[
+            OpenApiParameter("message_id", str, OpenApiParameter.PATH, description="The `id` that was answered."),
+            OpenApiParameter(
+                "reason",
+                str,
+                OpenApiParameter.QUERY,
+                description=f"Why, for the audit log and the message's story; at most {LONGEST_REASON} characters.",
+            ),
+        ],
+        request=None,
+        responses={
+            202: bodies.CalledOffSerializer,
+            400: OpenApiResponse(bodies.RefusalSerializer, "The reason is too long."),
+            401: OpenApiResponse(bodies.RefusalSerializer, "No live API key."),
+            404: OpenApiResponse(bodies.RefusalSerializer, "Unknown, or another line's."),
+        },
+        examples=[OpenApiExample("being taken back", bodies.CALLED_OFF, response_only=True, status_codes=["202"])],
+    )
+    def delete(self, request: Request, message_id: str) -> Response:
+        if _status(request, message_id) is None:
+            return _nobody()
+        reason = request.query_params.get("reason", "").replace("\0", "").strip() or _("asked for over the API")
+        try:
+            called_off = recall_message(actor=request.user, message_id=int(message_id), reason=reason)
+        except CampaignError as refused:
+            return _bad(BadBody({refused.field or "reason": refused.message}))
+        found = _status(request, message_id) or {}
+        deliveries = found["deliveries"]
+        waiting = sum(1 for one in deliveries if one["recall"] and one["recall"]["state"] in ("WAITING", "ASKED"))
+        told = {"id": found["id"], "called_off": called_off, "recalling": waiting, "deliveries": deliveries}
+        return Response(told, status=202)
+
+
+def _status(request: Request, message_id: str) -> dict[str, Any] | None:
+    """The message as its own business line sees it."""
+    number = int(message_id) if len(message_id) <= 19 else 1 << 63
+    return message_status(number, request.user.business_line.pk) if number < 1 << 63 else None
+
+
+def _nobody() -> Response:
+    return Response({"detail": _("There is no message with this id.")}, status=404)
 
 
 def _take(request: Request, read: Callable[[object], Asked], *, single: bool) -> HttpResponseBase:

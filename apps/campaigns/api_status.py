@@ -16,10 +16,11 @@ WHERE m.id = %s AND c.business_line_id = %s
 """
 DELIVERIES = """
 SELECT d.id, a.kind, a.code, coalesce(b.address_masked, ''), d.step, d.state, d.reason, d.pieces, d.first_intent_at,
-       d.accepted_at, d.receipt_at
+       d.accepted_at, d.receipt_at, r.state, r.code, r.done_at
 FROM campaigns_delivery d
 JOIN ums_channels_channelaccount a ON a.id = d.account_id
 LEFT JOIN users_binding b ON b.id = d.binding_id
+LEFT JOIN campaigns_recall r ON r.delivery_id = d.id
 WHERE d.message_id = %s AND d.id >= %s ORDER BY d.id
 """
 
@@ -55,9 +56,13 @@ def _delivery(
     state: str,
     reason: str,
     pieces: int,
-    *times: datetime | None,
+    sent_at: datetime | None,
+    accepted_at: datetime | None,
+    receipt_at: datetime | None,
+    recall: str | None,
+    recall_code: str | None,
+    recall_at: datetime | None,
 ) -> dict[str, Any]:
-    sent_at, accepted_at, receipt_at = map(_told, times)
     return {
         "id": str(delivery_id),
         "channel": kind,
@@ -67,9 +72,10 @@ def _delivery(
         "state": state,
         "reason": reason,
         "pieces": pieces,
-        "sent_at": sent_at,
-        "accepted_at": accepted_at,
-        "receipt_at": receipt_at,
+        "sent_at": _told(sent_at),
+        "accepted_at": _told(accepted_at),
+        "receipt_at": _told(receipt_at),
+        "recall": recall and {"state": recall, "code": recall_code, "at": _told(recall_at)},
     }
 
 

@@ -120,3 +120,15 @@ class PolicyForm(forms.ModelForm):
         if found:
             raise forms.ValidationError([f"{place}: {words}" for place, words in found.items()])
         return dict(plan)
+
+
+class ReasonForm(forms.Form):
+    """Why something is taken back; others will ask."""
+
+    reason = forms.CharField(
+        label=_("Reason"), max_length=200, help_text=_("It stands in the audit log and in the story of each message.")
+    )
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data)
+        self.fields["reason"].widget.attrs["class"] = "ums-input"

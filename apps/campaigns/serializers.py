@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework import serializers
 
 from apps.campaigns.accepting import MOST_AT_ONCE
-from apps.campaigns.states import DeliveryState, MessageClass, MessageState
+from apps.campaigns.states import DeliveryState, MessageClass, MessageState, RecallState
 from apps.partners.idempotency import HEADER, LONGEST_KEY
 
 TO_PERSON = {"user_id": "u-10001"}
@@ -80,6 +80,28 @@ STATUS = {
             "sent_at": "2026-11-23T10:00:01+00:00",
             "accepted_at": "2026-11-23T10:00:01+00:00",
             "receipt_at": "2026-11-23T10:00:04+00:00",
+            "recall": None,
+        }
+    ],
+}
+CALLED_OFF = {
+    "id": "251658240000000001",
+    "called_off": 0,
+    "recalling": 1,
+    "deliveries": [
+        {
+            "id": "251658240000000003",
+            "channel": "wecom_app",
+            "account": "wecom-main",
+            "address": "zh***an",
+            "step": 1,
+            "state": "DELIVERED",
+            "reason": "",
+            "pieces": 1,
+            "sent_at": "2026-11-23T10:00:01+00:00",
+            "accepted_at": "2026-11-23T10:00:01+00:00",
+            "receipt_at": "2026-11-23T10:00:04+00:00",
+            "recall": {"state": "WAITING", "code": "", "at": None},
         }
     ],
 }
@@ -159,6 +181,14 @@ class TakenBatchSerializer(serializers.Serializer):
     messages = TakenSerializer(many=True, help_text="In the order of the request.")
 
 
+class RecallSerializer(serializers.Serializer):
+    """Whether a delivery was taken back, once that was asked for."""
+
+    state = serializers.ChoiceField([str(one) for one in RecallState])
+    code = serializers.CharField(allow_blank=True, help_text="Why not: `no_recall`, `too_late`, `shared_call`, …")
+    at = serializers.DateTimeField(allow_null=True, help_text="When that was known.")
+
+
 class DeliverySerializer(serializers.Serializer):
     id = serializers.CharField()
     channel = serializers.CharField(help_text="The channel's kind.")
@@ -171,6 +201,7 @@ class DeliverySerializer(serializers.Serializer):
     sent_at = serializers.DateTimeField(allow_null=True)
     accepted_at = serializers.DateTimeField(allow_null=True, help_text="By the provider.")
     receipt_at = serializers.DateTimeField(allow_null=True)
+    recall = RecallSerializer(allow_null=True)
 
 
 class StatusSerializer(serializers.Serializer):
@@ -186,6 +217,15 @@ class StatusSerializer(serializers.Serializer):
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), "class": serializers.ChoiceField([str(one) for one in MessageClass])}
+
+
+class CalledOffSerializer(serializers.Serializer):
+    """What became of a message that is wanted back. `GET` tells how it ends."""
+
+    id = serializers.CharField()
+    called_off = serializers.IntegerField(help_text="Deliveries that were waiting and are never sent.")
+    recalling = serializers.IntegerField(help_text="Deliveries that the provider is being asked to take back.")
+    deliveries = DeliverySerializer(many=True)
 
 
 class ProblemSerializer(serializers.Serializer):

@@ -12,8 +12,17 @@ from typing import Literal
 
 from django.utils.translation import gettext as _
 
-from apps.campaigns.models import Attempt, Campaign, Delivery, Message, Receipt
-from apps.campaigns.words import DELIVERY_STATES, MESSAGE_STATES, OUTCOMES, RECEIPTS, reason_in_words
+from apps.campaigns.models import Attempt, Campaign, Delivery, Message, Recall, Receipt
+from apps.campaigns.recalling import orders_of
+from apps.campaigns.words import (
+    DELIVERY_STATES,
+    MESSAGE_STATES,
+    OUTCOMES,
+    RECALL_CODES,
+    RECALL_STATES,
+    RECEIPTS,
+    reason_in_words,
+)
 from apps.channels.models import ChannelAccount
 from apps.users.models import Binding
 from ums_site.ids import first_row_id, moment_of
@@ -25,7 +34,7 @@ ENDS: dict[str, Tone] = {"SUCCEEDED": "good", "FAILED": "bad", "PLANNED": "", "A
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One thing that happened. kind: "rule", "delivery", "attempt", "receipt" or "end"; `detail` is a second line."""
+    """One thing that happened. kind: "rule", "delivery", "attempt", "receipt", "recall" or "end"; `detail` is a second line."""
 
     at: datetime
     kind: str
@@ -38,8 +47,8 @@ def message_timeline(message_id: int) -> list[TimelineEntry]:
     """Everything known about one message, oldest first. Raises Message.DoesNotExist."""
     message = Message.objects.get(pk=message_id)
     deliveries = list(Delivery.objects.filter(message_id=message_id, id__gte=first_row_id(message_id)).order_by("id"))
-    entries = [*_beginning(message), *_of_deliveries(deliveries), *_end(message)]
-    order = {"rule": 0, "delivery": 1, "attempt": 2, "receipt": 3, "held": 4, "end": 5}
+    entries = [*_beginning(message), *_of_deliveries(deliveries), *_recall_orders(message), *_end(message)]
+    order = {"rule": 0, "delivery": 1, "attempt": 2, "receipt": 3, "held": 4, "recall": 5, "end": 6}
     return sorted(entries, key=lambda entry: (entry.at, order[entry.kind]))
 
 
@@ -47,6 +56,16 @@ def _beginning(message: Message) -> Iterator[TimelineEntry]:
     campaign = Campaign.objects.filter(pk=message.campaign_id).first()
     name = campaign.name if campaign else str(message.campaign_id)
     yield TimelineEntry(moment_of(message.pk), "rule", _("Became a target of “%(campaign)s”.") % {"campaign": name})
+
+
+def _recall_orders(message: Message) -> Iterator[TimelineEntry]:
+    for order in orders_of(message):
+        words = (
+            _("%(actor)s ordered the message to be taken back.")
+            if order.message_id
+            else _("%(actor)s ordered the whole campaign to be taken back.")
+        )
+        yield TimelineEntry(order.ordered_at, "rule", words % {"actor": order.actor}, order.reason, "warn")
 
 
 def _end(message: Message) -> Iterator[TimelineEntry]:
@@ -80,6 +99,8 @@ def _of_deliveries(deliveries: list[Delivery]) -> Iterator[TimelineEntry]:
         yield from _attempted(attempt, places[attempt.delivery_id])
     for receipt in Receipt.objects.filter(delivery_id__in=ids):
         yield _received(receipt, places[receipt.delivery_id])
+    for recall in Recall.objects.filter(delivery_id__in=ids):
+        yield from _recalled(recall, places[recall.delivery_id])
 
 
 def _planned(delivery: Delivery, account: str, address: str) -> TimelineEntry:
@@ -114,5 +135,16 @@ def _received(receipt: Receipt, account: str) -> TimelineEntry:
     words = _("Receipt from %(account)s: %(state)s.")
     said = words % {"account": account, "state": RECEIPTS.get(said_state, receipt.state)}
     detail = " · ".join(part for part in (receipt.code, receipt.words) if part)
-    tone: Tone = "bad" if said_state in ("failed", "undelivered") else "good"
+    tone: Tone = "bad" if said_state in ("failed", "undelivered", "recall_refused") else "good"
     return TimelineEntry(receipt.occurred_at, "receipt", said, detail, tone)
+
+
+def _recalled(recall: Recall, account: str) -> Iterator[TimelineEntry]:
+    """Where the recall stands; what was taken back has its receipt."""
+    if recall.state == "RECALLED":
+        return
+    words = f"{account}: {RECALL_STATES[recall.state]}"
+    tone: Tone = "bad" if recall.state == "REFUSED" else "warn"
+    at = recall.done_at or recall.asked_at or recall.ordered_at
+    code = str(RECALL_CODES.get(recall.code, recall.code))
+    yield TimelineEntry(at, "recall", words, " · ".join(part for part in (code, recall.words) if part), tone)

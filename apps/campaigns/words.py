@@ -56,6 +56,7 @@ REASONS: dict[str, Words] = {
     "unknown_user": _("nobody has this user id"),
     "bad_address": _("the address is malformed"),
     "campaign_cancelled": _("the campaign was cancelled"),
+    "recalled": _("it was called off"),
     "no_longer_needed": _("another channel had reached the person"),
     "receipt_window_over": _("the receipt window ended without a receipt"),
     "no_receipt": _("no receipt came in time"),
@@ -93,6 +94,22 @@ RECEIPTS: dict[str, Words] = {
     "undelivered": _("not delivered"),
     "read": _("read"),
     "clicked": _("clicked"),
+    "recalled": _("taken back"),
+    "recall_refused": _("not taken back"),
+}
+RECALL_STATES: dict[str, Words] = {
+    "WAITING": _("being taken back"),
+    "ASKED": _("the provider will say whether it was in time"),
+    "RECALLED": _("taken back"),
+    "REFUSED": _("not taken back"),
+}
+RECALL_CODES: dict[str, Words] = {
+    "no_recall": _("the channel takes nothing back"),
+    "too_late": _("the provider's time for it is over"),
+    "no_provider_id": _("the provider gave no id for it"),
+    "delivered_already": _("the device has it already"),
+    "shared_call": _("it went out in one call with other people, who keep theirs"),
+    "asked_already": _("it was asked for before"),
 }
 STATE_TONES = {
     "DRAFT": "dim", "SCHEDULED": "brand", "EXPANDING": "brand", "RUNNING": "brand", "PAUSED": "warn", "FINISHED": "good",

@@ -23,7 +23,7 @@ from apps.campaigns.admin.campaigns import deeds_of
 from apps.campaigns.models import Campaign, Message
 from apps.campaigns.states import CampaignState
 from apps.reports.campaign_page import campaign_context
-from apps.reports.drill import SYMBOLS, behind
+from apps.reports.drill import RECALL_FIGURES, SYMBOLS, behind
 
 admin.site.unregister([Campaign, Message])
 BUSY_SHARE = 10  # figures are counted for at most a tenth of the time
@@ -37,6 +37,7 @@ class FigureFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         offered: dict[str, Any] = {name: f"{symbol} {words}".strip() for name, (symbol, words) in SYMBOLS.items()}
+        offered |= dict(RECALL_FIGURES)
         asked = request.GET.get(self.parameter_name)
         return list((offered | ({asked: offered.get(asked, asked)} if asked else {})).items())
 

@@ -12,11 +12,12 @@ from django.utils.translation import gettext as _
 
 from apps.campaigns.models import Campaign
 from apps.campaigns.progress import is_over
+from apps.campaigns.recalling import recall_progress
 from apps.campaigns.states import CampaignState
 from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, STATE_TONES, policy_in_words, reason_in_words
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import KINDS, adapter
-from apps.reports.drill import SYMBOLS
+from apps.reports.drill import RECALL_FIGURES, SYMBOLS
 from apps.reports.figures import Figures, campaign_figures
 
 TILES = [
@@ -33,6 +34,7 @@ FUNNEL = ["targets", "valid", "accepted", "delivered", "read"]
 def campaign_context(campaign: Campaign) -> dict[str, Any]:
     """Figures as of now with their drill-down addresses. `settled`: nothing will move any more."""
     figures = campaign_figures(campaign.pk)
+    recall = recall_progress(campaign.pk)
     counts = asdict(figures)
     total = figures.targets or 1
     done = figures.targets - figures.in_progress
@@ -55,7 +57,9 @@ def campaign_context(campaign: Campaign) -> dict[str, Any]:
         "routes": _routes(campaign, figures),
         "reasons": _reasons(campaign, figures),
         "versus": _versus(campaign, figures),
-        "settled": is_over(campaign) and not figures.window_open,
+        "recall": recall,
+        "recall_links": {name: messages_link(campaign, name) for name in RECALL_FIGURES},
+        "settled": is_over(campaign) and not figures.window_open and not (recall and (recall.open or recall.waiting)),
     }
 
 

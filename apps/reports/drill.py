@@ -40,6 +40,13 @@ SYMBOLS: Mapping[str, tuple[str, str | Promise]] = {
     "reissued": ("", _("reissued")),
 }
 
+# Further facts about what was accepted; they are no part of the identities.
+RECALL_FIGURES: Mapping[str, str | Promise] = {
+    "taken_back": _("taken back"),
+    "not_taken_back": _("not taken back"),
+    "being_taken_back": _("being taken back"),
+}
+
 
 def conditions(account_id: int | None = None) -> dict[str, str]:
     """Figure -> SQL; over one account where one is named."""
@@ -47,6 +54,10 @@ def conditions(account_id: int | None = None) -> dict[str, str]:
 
     def some(condition: str) -> str:
         return f"EXISTS (SELECT 1 {MINE}{only} AND ({condition}))"
+
+    def recall(*states: str) -> str:
+        wanted = ", ".join(repr(state) for state in states)
+        return some(f"EXISTS (SELECT 1 FROM campaigns_recall r WHERE r.delivery_id = d.id AND r.state IN ({wanted}))")
 
     delivered = some("d.state IN ('DELIVERED', 'READ')")
     closed = some("d.state IN ('CLOSED', 'UNKNOWN_FINAL')")
@@ -69,6 +80,9 @@ def conditions(account_id: int | None = None) -> dict[str, str]:
         "unknown": f"{closed} AND NOT ({delivered} OR {open_still})",
         "in_window": f"{accepted} AND NOT {delivered} AND {open_still}",
         "read": some("d.state = 'READ'"),
+        "taken_back": recall("RECALLED"),
+        "not_taken_back": recall("REFUSED"),
+        "being_taken_back": recall("WAITING", "ASKED"),
         "reissued": f"(SELECT count(DISTINCT d.step) {MINE}{only} AND d.attempts > 0) > 1",
     }
 

@@ -36,6 +36,7 @@ def test_every_call_is_described_with_its_answers(description: dict[str, Any]) -
         assert (key["in"], key["required"]) == ("header", True)
         assert "Idempotent-Replayed" in call["responses"]["202"]["headers"]
     assert set(paths["/api/v1/messages/{message_id}"]["get"]["responses"]) == {"200", "401", "404"}
+    assert set(paths["/api/v1/messages/{message_id}"]["delete"]["responses"]) == {"202", "400", "401", "404"}
 
 
 def test_it_names_the_fields_and_the_key(description: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Campaigns: planned, forecast, sent with a confirmation, paused, resumed, cancelled."""
+"""Campaigns: planned, forecast, sent with a confirmation, paused, resumed, cancelled, taken back."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.campaigns import services
+from apps.campaigns.admin import recalls
 from apps.campaigns.admin.forecasts import forecast_context
 from apps.campaigns.drafting import store_forecast
 from apps.campaigns.errors import CampaignError
@@ -84,6 +85,7 @@ class CampaignAdmin(ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         deeds: dict[str, Callable[..., HttpResponse]] = {
             "forecast": self.forecast, "send": self.send, "pause": self.pause, "resume": self.resume, "cancel": self.cancel,
+            "recall": self.recall,
         }  # fmt: skip
         own = [
             path(f"<int:campaign_id>/{name}/", self.admin_site.admin_view(view), name=f"campaign_{name}")
@@ -172,7 +174,7 @@ class CampaignAdmin(ModelAdmin):
                 _("The first step costs about %(price)s %(currency)s; if every step is needed for everybody, "
                   "%(worst)s %(currency)s.") % price,
                 *policy_in_words(campaign.plan),
-                _("What has been sent cannot be taken back."),
+                _("What has been sent can be taken back over few channels only, and may have been read."),
             ],
             verb=_("Send to %(people)s people") % facts,
             done=_("The campaign is on its way."),
@@ -225,6 +227,9 @@ class CampaignAdmin(ModelAdmin):
             request, question, lambda: services.cancel_campaign(actor=request.user, campaign=campaign), REFUSED
         )
 
+    def recall(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        return recalls.of_campaign(request, self._seen(request, campaign_id))
+
     def _seen(self, request: HttpRequest, campaign_id: int) -> Campaign:
         related = Campaign.objects.select_related("business_line", "template_version__template", "created_by")
         campaign = get_object_or_404(related, pk=campaign_id)
@@ -248,6 +253,11 @@ def page_of(campaign: Campaign) -> str:
 
 def deeds_of(request: HttpRequest, campaign: Campaign) -> list[tuple[str, Any, bool]]:
     """(URL, label, dangerous) of what this person may do to the campaign as it stands."""
+    recall = [(reverse("admin:campaign_recall", args=[campaign.pk]), _("Take back"), True)]
+    return _sending_deeds(request, campaign) + (recall if recalls.may_recall(request, campaign) else [])
+
+
+def _sending_deeds(request: HttpRequest, campaign: Campaign) -> list[tuple[str, Any, bool]]:
     if not request.user.has_perm("campaigns.send_campaign"):
         return []
     found: list[tuple[str, Any, bool]] = []

@@ -9,11 +9,12 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from apps.campaigns.admin import recalls
 from apps.campaigns.admin.reading import ReadOnlyAdmin
 from apps.campaigns.models import Campaign, Message
 from apps.campaigns.timeline import message_timeline
@@ -127,6 +128,10 @@ class MessageAdmin(ReadOnlyAdmin):
     def made_at(self, message: Message) -> Any:
         return moment_of(message.pk)
 
+    def get_urls(self) -> list[URLPattern]:
+        recall = self.admin_site.admin_view(recalls.of_message)
+        return [path("<int:message_id>/recall/", recall, name="message_recall"), *super().get_urls()]
+
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The message's story in time order."""
         if not object_id.isdecimal():
@@ -144,6 +149,7 @@ class MessageAdmin(ReadOnlyAdmin):
             "campaign": Campaign.objects.filter(pk=message.campaign_id).first(),
             "person": self._person(request, message),
             "entries": message_timeline(message.pk),
+            "may_recall": request.user.has_perm(recalls.PERMISSION) and message.state not in ("INVALID", "BLOCKED"),
         }
         return render(request, "campaigns/message.html", context)
 
