@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from apps.channels.contract import BadReceipt, Envelope, HttpAnswer
+from apps.channels.contract import BadReceipt, Envelope, HttpAnswer, Idempotency
 from apps.channels.hooks import heard
-from apps.channels.outcomes import Accepted, Rejected
+from apps.channels.outcomes import Accepted, Rejected, Unknown
 from tests.channels.golden_files import NOW, Kind, hook_request, kinds
 
 numbers = iter(range(10**9))
@@ -74,6 +75,25 @@ def test_the_duplicate_check_can_be_switched_off(kind: Kind) -> None:
     request = kind.adapter.build(account, envelopes("a"), NOW)
     body = json.loads(request.body or b"")  # type: ignore[union-attr]
     assert body["enable_duplicate_check"] == 0 and "duplicate_check_interval" not in body
+
+
+@pytest.mark.parametrize("interval", [None, 0, 60, "7200"])
+def test_a_repeat_counts_as_long_as_the_provider_compares(kind: Kind, interval: object) -> None:
+    account = replace(kind.account, config={**kind.account.config, "duplicate_check_interval": interval})
+    can = kind.adapter.capabilities_of(account, {})
+    seconds = 1800 if interval is None else int(str(interval))
+    assert can.idempotency_window == timedelta(seconds=seconds)
+    assert can.idempotency is (Idempotency.CONTENT if seconds else Idempotency.NONE)
+    request = kind.adapter.build(account, envelopes("a"), NOW)
+    body = json.loads(request.body or b"")  # type: ignore[union-attr]
+    assert body.get("duplicate_check_interval", 0) == seconds
+
+
+@pytest.mark.parametrize("name", ["wecom_app", "wecom_robot"])
+def test_busy_says_nothing_of_the_message(name: str) -> None:
+    one = next(one for one in kinds() if one.name == name)
+    busy = one.adapter.read(one.account, one.envelopes(), answered(errcode=-1, errmsg="system busy"))
+    assert isinstance(busy, Unknown) and busy.code == "-1" and not busy.unmapped
 
 
 def test_a_hook_without_secrets_hears_nothing(kind: Kind) -> None:

@@ -14,20 +14,23 @@ from apps.campaigns.models import Batch, Campaign, Delivery, Receipt, ReceiptInb
 from apps.campaigns.pipeline.receipts import merge_next
 from apps.campaigns.tasks import drain
 from apps.channels.models import ChannelAccount, SharedToken
+from apps.channels.registry import adapter
 from demo import every_channel
 from tests.channels.peers import HttpPeer, http_answer, wait_for
 from tests.channels.simulated.senders import arrived
 from tests.db.conftest import World
 
 
-def sent(world: World, kind: str, addresses: list[str]) -> Campaign:
-    """Messages of one kind, equal in content, accepted by its simulator."""
+def sent(world: World, kind: str, addresses: list[str], **settings: object) -> Campaign:
+    """Messages of one kind, equal in content, accepted by its simulator; `settings` change those of the account."""
     stages = every_channel.kinds(world.outside.ready, [kind])
     every_channel.accounts(stages, timedelta(seconds=60), timedelta(seconds=2))
     SharedToken.objects.all().delete()
     account = ChannelAccount.objects.get(kind=kind)
+    account.config |= settings
+    account.save(update_fields=["config"])
     values = {"name": secrets.token_hex(4), "balance": 1}
-    address_kind = "phone" if kind.startswith("sms") else kind.partition("_")[0]
+    address_kind = adapter(kind).capabilities.address_kind
     campaign, _ids = accept_messages(
         actor="test",
         business_line=world.line,

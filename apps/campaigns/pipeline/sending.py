@@ -228,7 +228,7 @@ class Sending:
         decided = after(
             outcome,
             history,
-            self.order.adapter.capabilities,
+            self.order.adapter.capabilities_of(self.order.account, item.envelope.content if item.envelope else None),
             MessageClass(campaign.message_class),
             window.now,
             timedelta(seconds=settings.UMS_TIMERS.t_http),

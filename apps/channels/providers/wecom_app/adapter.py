@@ -35,7 +35,7 @@ from apps.channels.wire.wechat_crypt import WechatCrypt, require_fresh
 from apps.channels.wire.wechat_xml import read_xml
 
 MAX_MEMBERS = 1000
-MAX_INTERVAL_S = 14400
+DEFAULT_INTERVAL_S, MAX_INTERVAL_S = 1800, 14400
 
 _plain_userid = re.compile(r"(?!@all$)[^|\s]{1,64}", re.IGNORECASE).fullmatch
 
@@ -60,7 +60,7 @@ class WecomApp(Adapter):
             "duplicate_check_interval",
             "Seconds without duplicates",
             type="integer",
-            default=1800,
+            default=DEFAULT_INTERVAL_S,
             required=False,
             help="The provider shows an equal call once in this time; up to 14400, 0 switches it off.",
         ),
@@ -105,7 +105,7 @@ class WecomApp(Adapter):
         address_kind="wecom",
         recipients_per_call=MAX_MEMBERS,
         idempotency=Idempotency.CONTENT,
-        idempotency_window=timedelta(minutes=30),
+        idempotency_window=timedelta(seconds=DEFAULT_INTERVAL_S),
         recall=True,
         recall_within=timedelta(hours=24),
         address_limits=(AddressLimit(30, timedelta(minutes=1)), AddressLimit(1000, timedelta(hours=1))),
@@ -135,6 +135,12 @@ class WecomApp(Adapter):
     def check_content(self, content: Mapping[str, Any]) -> dict[str, str]:
         return problems_of(content) | super().check_content(content)
 
+    def capabilities_of(self, account: Account, content: Mapping[str, Any] | None = None) -> Capabilities:
+        """The provider compares calls for as long as the account asks it to, which may be not at all."""
+        window = timedelta(seconds=_interval(account))
+        guard = Idempotency.CONTENT if window else Idempotency.NONE
+        return replace(self.capabilities, idempotency=guard, idempotency_window=window)
+
     def call_size(self, account: Account) -> int:
         return min(max(_integer(account.config.get("recipients_per_call"), MAX_MEMBERS), 1), MAX_MEMBERS)
 
@@ -144,7 +150,7 @@ class WecomApp(Adapter):
         members = [one.address for one in envelopes]
         if not all(map(_plain_userid, members)):
             raise ValueError("A userid holds a character that it may not hold, or means everybody.")
-        interval = _integer(config.get("duplicate_check_interval"), 1800)
+        interval = _interval(account)
         document = {
             "touser": "|".join(members),
             **message_of(envelopes[0].content),
@@ -266,6 +272,11 @@ def _members(found: Any) -> list[str]:
     """A list of userids, written with bars or as an array; the provider lists them in lower case."""
     parts = found if isinstance(found, list) else str(found or "").split("|")
     return [str(one).lower() for one in parts if one]
+
+
+def _interval(account: Account) -> int:
+    """Seconds in which an equal call is shown once; 0: each is."""
+    return max(0, _integer(account.config.get("duplicate_check_interval"), DEFAULT_INTERVAL_S))
 
 
 def _integer(value: Any, default: int) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from apps.channels.outcomes import Misconfigured, Outcome, Rejected, StaleToken, Throttled
+from apps.channels.outcomes import Misconfigured, Outcome, Rejected, StaleToken, Throttled, Unknown
 
 _LONG = "The list of members is too long for one call."
 _UNKNOWN_MEMBER = "There is no such member, or the app may not see it."
 
-_OUTCOMES: tuple[Rejected | Misconfigured | StaleToken | Throttled, ...] = (
-    Throttled("-1", "The provider is busy and asks to be called again.", timedelta(seconds=2)),
+_OUTCOMES: tuple[Rejected | Misconfigured | StaleToken | Throttled | Unknown, ...] = (
+    # "call again" does not say that nothing was sent: the duplicate check makes a repeat harmless, where it is on
+    Unknown("-1", "The provider was busy."),
     Throttled("6000", "The provider's data changed under the call; it asks to be called again.", timedelta(seconds=1)),
     Throttled("45009", "The app has used up its calls of this minute, hour or day.", timedelta(minutes=1)),
     Throttled("45033", "Too many calls at once.", timedelta(seconds=3)),

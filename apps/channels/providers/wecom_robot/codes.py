@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from apps.channels.outcomes import Outcome, Rejected, Throttled
+from apps.channels.outcomes import Outcome, Rejected, Throttled, Unknown
 
-_OUTCOMES: tuple[Rejected | Throttled, ...] = (
-    Throttled("-1", "The provider is busy and asks to be called again.", timedelta(seconds=2)),
+_OUTCOMES: tuple[Rejected | Throttled | Unknown, ...] = (
+    Unknown("-1", "The provider was busy."),  # nothing keeps a repeat from being a second message
     Throttled("45009", "This robot has had its share of messages for this minute.", timedelta(minutes=1), "recipient"),
     Throttled("45033", "Too many calls at once.", timedelta(seconds=3)),
     Rejected("93000", "There is no robot with this key."),
