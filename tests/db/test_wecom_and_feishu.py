@@ -112,3 +112,14 @@ def test_an_announcement_of_unknown_outcome_is_not_repeated(world: World) -> Non
     campaign = sent(world, "feishu_announcement", ["ou_news1", "ou_news2"])
     assert len(world.ledger()) == 2
     assert set(world.states(campaign)) <= {"UNKNOWN", "UNKNOWN_FINAL"}
+
+
+@pytest.mark.parametrize(("interval", "calls", "end"), [(1800, 2, {"ACCEPTED"}), (0, 1, {"UNKNOWN", "UNKNOWN_FINAL"})])
+def test_a_call_to_a_member_is_repeated_only_where_the_provider_compares(
+    world: World, interval: int, calls: int, end: set[str]
+) -> None:
+    world.script("wecom", "reset_after", times=1)
+    campaign = sent(world, "wecom_app", ["guarded1"], duplicate_check_interval=interval)
+    assert len(world.ledger()) == 1, "the person has it once"
+    assert Delivery.objects.get(campaign_id=campaign.pk).attempts == calls
+    assert set(world.states(campaign)) <= end | {"CLOSED"}
