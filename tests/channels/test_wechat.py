@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from apps.channels.contract import Account, Adapter, BadReceipt, Envelope, HookRequest, HttpAnswer, HttpRequest
+from apps.channels.contract import (
+    Account,
+    Adapter,
+    BadReceipt,
+    Envelope,
+    HookRequest,
+    HttpAnswer,
+    HttpRequest,
+    Idempotency,
+)
 from apps.channels.hooks import greeting, heard
 from apps.channels.outcomes import Accepted, Rejected, Throttled, Unknown
 from apps.channels.registry import adapter
@@ -182,11 +191,49 @@ def answer(errcode: int, errmsg: str = "", **headers: str) -> HttpAnswer:
     return HttpAnswer(200, headers, json.dumps({"errcode": errcode, "errmsg": errmsg}).encode())
 
 
-def test_busy_is_repeated_only_under_a_guard(oa: Adapter, mini: Adapter) -> None:
-    template, other = envelope(template_id="T", data={}), envelope(message_type="customer", text="x")
-    assert isinstance(oa.read(account("wechat_oa"), template, answer(-1)), Throttled)
-    assert isinstance(oa.read(account("wechat_oa"), other, answer(-1)), Unknown)
-    assert isinstance(mini.read(account("wechat_mini"), template, answer(-1)), Unknown)
+def test_busy_says_nothing_of_the_message_and_only_a_template_message_has_a_guard(oa: Adapter, mini: Adapter) -> None:
+    for kind in (oa, mini):
+        busy = kind.read(account(kind.kind), envelope(template_id="T", data={}), answer(-1))
+        assert isinstance(busy, Unknown) and not busy.unmapped
+    guarded = oa.capabilities_of(account("wechat_oa"), {"template_id": "T"})
+    assert (guarded.idempotency, guarded.idempotency_window) == (Idempotency.KEYED, timedelta(minutes=10))
+    for content in (None, {"message_type": "customer"}, {"message_type": "subscribe"}):
+        assert oa.capabilities_of(account("wechat_oa"), content).idempotency is Idempotency.NONE
+
+
+@pytest.mark.parametrize("status", [302, 500, 502])
+def test_only_http_200_carries_a_word_of_the_provider(oa: Adapter, mini: Adapter, status: int) -> None:
+    for kind in (oa, mini):
+        for code in (43004, 45011, 40001):
+            refused = replace(answer(code), status=status)
+            assert kind.read(account(kind.kind), envelope(), refused).code == f"http_{status}"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("errcode", ["oUMS_0000000000000000000001x", True, None, {}, 1e400, "", 0.5])
+def test_what_is_no_number_is_no_code(oa: Adapter, errcode: object) -> None:
+    odd = HttpAnswer(200, {}, json.dumps({"errcode": errcode}).encode())
+    outcome = oa.read(account("wechat_oa"), envelope(), odd)
+    assert isinstance(outcome, Unknown) and outcome.code == "http_200" and not outcome.unmapped
+
+
+def test_a_result_that_names_no_message_or_no_end_is_not_read(oa: Adapter, mini: Adapter) -> None:
+    head = "<xml><FromUserName>o1</FromUserName><CreateTime>1750000000</CreateTime><MsgType>event</MsgType>"
+    names = {"MsgID": "7", "Status": "success"}
+    for missing in names:
+        fields = "".join(f"<{name}>{value}</{name}>" for name, value in names.items() if name != missing)
+        body = f"{head}<Event>TEMPLATESENDJOBFINISH</Event>{fields}</xml>"
+        with pytest.raises(BadReceipt):
+            oa.parse_hook(account("wechat_oa"), called(body))
+    for entry in ({"MsgID": "7"}, {"ErrorCode": "0"}, {"MsgID": "7", "ErrorCode": ""}):
+        event = {
+            "FromUserName": "o1",
+            "CreateTime": 1750000000,
+            "MsgType": "event",
+            "Event": "subscribe_msg_sent_event",
+        }
+        for kind in (oa, mini):
+            with pytest.raises(BadReceipt):
+                kind.parse_hook(account(kind.kind, subscribe_msgid=True), called(json.dumps(event | {"List": entry})))
 
 
 def test_an_acceptance_without_an_id_is_one(oa: Adapter, mini: Adapter) -> None:

@@ -123,3 +123,11 @@ def test_a_call_to_a_member_is_repeated_only_where_the_provider_compares(
     assert len(world.ledger()) == 1, "the person has it once"
     assert Delivery.objects.get(campaign_id=campaign.pk).attempts == calls
     assert set(world.states(campaign)) <= end | {"CLOSED"}
+
+
+@pytest.mark.parametrize("fault", ["reset_after", {"refuse": "-1"}])
+def test_a_template_message_of_unknown_outcome_is_sent_once(world: World, fault: object) -> None:
+    world.script("wechat", fault, times=1)
+    campaign = sent(world, "wechat_oa", ["oUMS_0000000000000000000091x", "oUMS_0000000000000000000092x"])
+    assert len(world.ledger()) == 2
+    assert not set(world.states(campaign)) & {"REJECTED", "UNKNOWN", "UNKNOWN_FINAL"}

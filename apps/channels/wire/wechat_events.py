@@ -43,6 +43,14 @@ def read_event(body: bytes) -> WechatEvent:
         raise BadReceipt("The callback lacks a field or holds a value that cannot be read.") from None
 
 
+def required(fields: Mapping[str, str], *names: str) -> tuple[str, ...]:
+    """These fields' values. Raises BadReceipt where one is missing or empty."""
+    values = tuple(fields.get(name, "") for name in names)
+    if not all(values):
+        raise BadReceipt("The callback lacks a field that says what became of a message.")
+    return values
+
+
 def encrypted_text(body: bytes) -> str:
     """The text of `Encrypt` in either form of envelope; "" where the body is in clear. Raises BadReceipt."""
     fields, _entries = _from_json(body) if body[:1] == b"{" else _from_xml(body)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 from apps.channels.contract import (
@@ -22,20 +21,22 @@ from apps.channels.contract import (
     HookRequest,
     HttpAnswer,
     HttpRequest,
+    ReceiptEvent,
     Token,
 )
 from apps.channels.outcomes import Misconfigured, Outcome, Rejected, StaleToken, Throttled, Unavailable, Unknown
+from apps.channels.wire.day_quota import until_midnight
 from apps.channels.wire.json_answer import dumps, json_object, no_answer
 from apps.channels.wire.wechat_crypt import WechatCrypt, require_fresh
-from apps.channels.wire.wechat_events import encrypted_text
+from apps.channels.wire.wechat_events import WechatEvent, encrypted_text, required
 
-BEIJING = timezone(timedelta(hours=8))
 MINUTE = timedelta(minutes=1)
 JSON_HEADERS = ["Content-Type: application/json"]
 QUOTA = "45009"
 Refusal = Rejected | Misconfigured | StaleToken | Throttled | Unavailable | Unknown
 
 _RID = re.compile(r"rid: ?([0-9a-f]{8}(?:-[0-9a-f]{8}){2})").search
+_NUMBER = re.compile(r"-?[0-9]{1,9}").fullmatch
 _KEY = re.compile(r"data\.([a-z_]{1,30}[0-9]{0,3})\b").search
 
 _SECRET = "AppID and AppSecret do not belong together."
@@ -44,6 +45,7 @@ _GRANT = "The account has no permission for this call."
 
 # Every kind of the platform takes these over into its own table.
 COMMON_CODES: tuple[Refusal, ...] = (
+    Unknown("-1", "The provider was busy."),
     StaleToken("40001", "The access token is not valid."),
     StaleToken("40014", "The access token is not valid."),
     StaleToken("42001", "The access token has ended."),
@@ -170,15 +172,16 @@ class WechatPlatform(Adapter):
 
     def refusal(self, body: Mapping[str, Any], answer: HttpAnswer) -> Refusal:
         """What `errcode` means; its own words add nothing but the field at fault and the number for support."""
-        code = str(body.get("errcode", ""))[:80]
-        if code in ("", "0"):
+        code = str(body.get("errcode", ""))
+        if answer.status != 200 or code == "0" or not _NUMBER(code):
             return no_answer(answer)
         outcome = self.codes.get(code)
         if outcome is None:
             return Unknown(code, "A code that is in no table.", unmapped=True)
         said = str(body.get("errmsg", ""))
         if isinstance(outcome, Throttled):
-            return replace(outcome, retry_after=_quota_back(said, answer)) if code == QUOTA else outcome
+            back = MINUTE if "minute" in said else until_midnight(answer)
+            return replace(outcome, retry_after=back) if code == QUOTA else outcome
         return _with_details(outcome, said)
 
     # callbacks
@@ -219,6 +222,17 @@ def accepted_id(body: Mapping[str, Any], answer: HttpAnswer) -> str | None:
     return str(msgid) if isinstance(msgid, int | str) and not isinstance(msgid, bool) and msgid else ""
 
 
+def subscription_receipts(event: WechatEvent, codes: Mapping[str, Refusal]) -> list[ReceiptEvent]:
+    """What `subscribe_msg_sent_event` says; every ErrorCode but 0 is a failure. Raises BadReceipt."""
+    out = []
+    for entry in event.entries:
+        msgid, code = required(entry, "MsgID", "ErrorCode")
+        words = codes[code].words if code in codes else ""
+        state: Literal["delivered", "failed"] = "delivered" if code == "0" else "failed"
+        out.append(ReceiptEvent(state, code[:80], event.at, provider_id=msgid, address=event.openid, words=words))
+    return out
+
+
 def listed(value: object) -> tuple[str, ...]:
     """The parts of a setting that are divided by commas."""
     return tuple(part.strip() for part in str(value or "").split(",") if part.strip())
@@ -242,15 +256,3 @@ def _with_details(outcome: Refusal, said: str) -> Refusal:
     rid = _RID(said)
     more = (f" Field {field[1]}." if field else "") + (f" Request id {rid[1]}." if rid else "")
     return replace(outcome, words=outcome.words + more) if more else outcome
-
-
-def _quota_back(said: str, answer: HttpAnswer) -> timedelta:
-    """A quota of the day is back at midnight in Beijing by the provider's own clock."""
-    if "minute" in said:
-        return MINUTE
-    try:
-        now = parsedate_to_datetime(answer.headers["date"]).astimezone(BEIJING)
-    except (KeyError, ValueError):
-        return timedelta(hours=1)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    return midnight - now

@@ -171,7 +171,7 @@ def test_a_busy_mini_program_is_not_asked_again(simulator: Simulator, oa: Sender
     (busy,) = mini.send(step())
     assert isinstance(busy, Unknown) and not busy.unmapped
     faulted(simulator, {"refuse": "-1"})
-    assert isinstance(oa.send(bill())[0], Throttled)
+    assert isinstance(oa.send(bill())[0], Unknown)
 
 
 # tokens

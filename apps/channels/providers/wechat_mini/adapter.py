@@ -17,13 +17,12 @@ from apps.channels.contract import (
     HookRequest,
     HttpAnswer,
     HttpRequest,
-    ReceiptEvent,
     Receipts,
 )
 from apps.channels.outcomes import Accepted, Outcome, Unknown
-from apps.channels.providers.wechat_mini.codes import CODES, STATES
+from apps.channels.providers.wechat_mini.codes import CODES
 from apps.channels.wire.json_answer import json_object
-from apps.channels.wire.wechat_events import WechatEvent, consent, read_event
+from apps.channels.wire.wechat_events import consent, read_event
 from apps.channels.wire.wechat_fields import fitted, misfit
 from apps.channels.wire.wechat_platform import (
     COMMON_FIELDS,
@@ -31,6 +30,7 @@ from apps.channels.wire.wechat_platform import (
     accepted_id,
     is_on,
     listed,
+    subscription_receipts,
 )
 
 SEND = "/cgi-bin/message/subscribe/send"
@@ -115,25 +115,7 @@ class WechatMini(WechatPlatform):
         config = account.config
         match event.name:
             case "subscribe_msg_sent_event":
-                return [*_receipts(event)] if is_on(config.get("subscribe_msgid", True)) else []
+                return [*subscription_receipts(event, CODES)] if is_on(config.get("subscribe_msgid", True)) else []
             case "subscribe_msg_popup_event" | "subscribe_msg_change_event":
                 return [*consent(event, listed(config.get("consent_templates")))]
         return []
-
-
-def _receipts(event: WechatEvent) -> list[ReceiptEvent]:
-    out = []
-    for entry in event.entries:
-        code = entry.get("ErrorCode", "")
-        said = CODES.get(code)
-        out.append(
-            ReceiptEvent(
-                STATES.get(code, "failed"),
-                code[:80],
-                event.at,
-                provider_id=entry.get("MsgID", ""),
-                address=event.openid,
-                words=said.words if said else "",
-            )
-        )
-    return out

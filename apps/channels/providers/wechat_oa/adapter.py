@@ -6,7 +6,8 @@ Source: contract sheet wechat_oa; marks of confidence stand in README.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from apps.channels.contract import (
@@ -20,13 +21,14 @@ from apps.channels.contract import (
     HookRequest,
     HttpAnswer,
     HttpRequest,
+    Idempotency,
     ReceiptEvent,
     Receipts,
 )
 from apps.channels.outcomes import Accepted, Outcome, Unknown
 from apps.channels.providers.wechat_oa.codes import CODES, STATE_WORDS, STATES
 from apps.channels.wire.json_answer import json_object
-from apps.channels.wire.wechat_events import WechatEvent, address_event, consent, read_event
+from apps.channels.wire.wechat_events import WechatEvent, address_event, consent, read_event, required
 from apps.channels.wire.wechat_fields import fitted, misfit
 from apps.channels.wire.wechat_platform import (
     COMMON_FIELDS,
@@ -34,11 +36,12 @@ from apps.channels.wire.wechat_platform import (
     accepted_id,
     is_on,
     listed,
+    subscription_receipts,
 )
 
 TEMPLATE, SUBSCRIBE, CUSTOMER = "template", "subscribe", "customer"
 TEXT_BYTES = 2048
-BUSY = "-1"
+GUARDED = timedelta(minutes=10)  # by client_msg_id
 
 
 class WechatOa(WechatPlatform):
@@ -80,6 +83,12 @@ class WechatOa(WechatPlatform):
     )
     capabilities = Capabilities(address_kind="wechat_oa", finds_by_provider_id=True, receipts=Receipts.PUSH)
 
+    def capabilities_of(self, account: Account, content: Mapping[str, Any] | None = None) -> Capabilities:
+        """Of the three messages only the template carries a key."""
+        if content is None or _sort(content) != TEMPLATE:
+            return self.capabilities
+        return replace(self.capabilities, idempotency=Idempotency.KEYED, idempotency_window=GUARDED)
+
     def check_content(self, content: Mapping[str, Any]) -> dict[str, str]:
         problems = super().check_content(content)
         sort = _sort(content)
@@ -109,10 +118,7 @@ class WechatOa(WechatPlatform):
         msgid = accepted_id(body, answer)
         if msgid is not None:
             return Accepted(msgid)
-        outcome = self.refusal(body, answer)
-        if outcome.code == BUSY and _sort(envelopes[0].content) != TEMPLATE:
-            return Unknown(BUSY, "The provider was busy; nothing keeps this message from coming twice.")
-        return outcome
+        return self.refusal(body, answer)
 
     def parse_hook(self, account: Account, request: HookRequest) -> list[HookEvent]:
         event = read_event(request.body)
@@ -121,7 +127,7 @@ class WechatOa(WechatPlatform):
             case "templatesendjobfinish":
                 return [_template_receipt(event)]
             case "subscribe_msg_sent_event":
-                return [*_subscribe_receipts(event)] if is_on(config.get("subscribe_msgid")) else []
+                return [*subscription_receipts(event, CODES)] if is_on(config.get("subscribe_msgid")) else []
             case "subscribe" | "unsubscribe":
                 followed = event.name == "subscribe"
                 return [address_event(event, followed, "followed" if followed else "unfollowed")]
@@ -183,26 +189,14 @@ _MAKERS: dict[str, tuple[str, Callable[[Envelope], dict[str, Any]]]] = {
 
 
 def _template_receipt(event: WechatEvent) -> ReceiptEvent:
-    before, colon, why = event.fields.get("Status", "").lower().partition(":")
+    msgid, said = required(event.fields, "MsgID", "Status")
+    before, colon, why = said.lower().partition(":")
     status = f"{before.strip()}{colon}{why.strip()}"
     return ReceiptEvent(
         STATES.get(status, "failed"),
         status[:80],
         event.at,
-        provider_id=event.fields.get("MsgID", ""),
+        provider_id=msgid,
         address=event.openid,
         words=STATE_WORDS.get(status, ""),
     )
-
-
-def _subscribe_receipts(event: WechatEvent) -> list[ReceiptEvent]:
-    return [
-        ReceiptEvent(
-            "delivered" if entry.get("ErrorCode") == "0" else "failed",
-            entry.get("ErrorCode", "")[:80],
-            event.at,
-            provider_id=entry.get("MsgID", ""),
-            address=event.openid,
-        )
-        for entry in event.entries
-    ]

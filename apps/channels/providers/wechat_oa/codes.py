@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Literal
 
-from apps.channels.outcomes import Misconfigured, Rejected, Throttled
+from apps.channels.outcomes import Misconfigured, Rejected
 from apps.channels.wire.wechat_platform import COMMON_CODES, Refusal
 
 _OWN: tuple[Refusal, ...] = (
-    # a template message says it again with the same client_msg_id; the adapter calls it unknown for the others
-    Throttled("-1", "The provider is busy.", timedelta(seconds=1)),
     Rejected("43004", "The person does not follow the account."),
     Rejected("43019", "The person is on the account's black list."),
     Rejected("46004", "The person does not exist."),
