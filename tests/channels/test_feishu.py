@@ -9,7 +9,7 @@ import pytest
 
 from apps.channels.contract import BadReceipt, Envelope, HttpAnswer, HttpRequest
 from apps.channels.hooks import heard
-from apps.channels.outcomes import Accepted, Rejected, Throttled, Unknown
+from apps.channels.outcomes import Accepted, Misconfigured, Rejected, Throttled, Unknown
 from apps.channels.wire.feishu import FeishuCrypt, robot_sign
 from apps.channels.wire.feishu_messages import message_of, problems_of
 from tests.channels.golden_files import NOW, Kind, hook_request, kinds
@@ -149,6 +149,28 @@ def test_ids_that_are_not_valid_get_nothing_and_the_others_do(announcement: Kind
     assert isinstance(outcomes, list) and [type(one) for one in outcomes] == [Accepted, Rejected, Accepted]
     everybody = announcement.adapter.read(announcement.account, group, answered(400, code=11101, msg="x"))
     assert isinstance(everybody, Rejected) and everybody.scope == "recipient"
+
+
+def test_a_bad_parameter_is_the_contents_fault_in_a_call_and_the_accounts_for_a_token(announcement: Kind) -> None:
+    odd = answered(400, code=10003, msg="invalid param")
+    refused = announcement.adapter.read(announcement.account, announcement.envelopes(2), odd)
+    assert isinstance(refused, Rejected) and refused.scope == "content"
+    no_token = announcement.adapter.read_token(announcement.account, answered(code=10003, msg="invalid param"))
+    assert isinstance(no_token, Misconfigured) and "Secret" in no_token.words
+
+
+@pytest.mark.parametrize(
+    ("date", "wait"),
+    [
+        ("Sun, 15 Jun 2025 15:06:41 GMT", timedelta(minutes=53, seconds=19)),
+        ("soon", timedelta(hours=1)),
+        ("", timedelta(hours=1)),
+    ],
+)
+def test_the_days_announcements_are_back_at_midnight_in_beijing(announcement: Kind, date: str, wait: timedelta) -> None:
+    full = replace(answered(400, code=11247, msg="x"), headers={"date": date} if date else {})
+    outcome = announcement.adapter.read(announcement.account, announcement.envelopes(), full)
+    assert isinstance(outcome, Throttled) and outcome.retry_after == wait
 
 
 @pytest.mark.parametrize("kind_of_id", ["open_id", "union_id", "user_id"])

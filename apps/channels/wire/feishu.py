@@ -96,8 +96,8 @@ def token_request(account: Account) -> HttpRequest:
 
 
 def token_of(answer: HttpAnswer, codes: Mapping[str, Outcome]) -> Token | Outcome:
-    """The token, or what stands for its refusal."""
-    body = succeeded(answer, codes)
+    """The token, or what stands for its refusal; here the gateway's codes mean what they say, whatever calls make of them."""
+    body = succeeded(answer, {**codes, **{one.code: one for one in GATEWAY}})
     if not isinstance(body, dict):
         return Misconfigured(body.code, body.words) if isinstance(body, StaleToken | Rejected) else body
     value, seconds = body.get("tenant_access_token"), body.get("expire")

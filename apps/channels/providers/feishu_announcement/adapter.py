@@ -19,8 +19,9 @@ from apps.channels.contract import (
     HttpRequest,
     Token,
 )
-from apps.channels.outcomes import Accepted, Outcome, Rejected, Unknown
-from apps.channels.providers.feishu_announcement.codes import CODES, EVERYONE, INVALID
+from apps.channels.outcomes import Accepted, Outcome, Rejected, Throttled, Unknown
+from apps.channels.providers.feishu_announcement.codes import CODES, DAY_FULL, EVERYONE, INVALID
+from apps.channels.wire.day_quota import until_midnight
 from apps.channels.wire.feishu import called, succeeded, token_of, token_request
 from apps.channels.wire.feishu_messages import CONTENT_FIELDS, message_of, problems_of, type_of
 
@@ -96,7 +97,7 @@ class FeishuAnnouncement(Adapter):
     def read(self, account: Account, envelopes: Sequence[Envelope], answer: Answer) -> Outcome | Sequence[Outcome]:
         body = succeeded(answer, CODES)
         if not isinstance(body, dict):
-            return _for_several(body) if len(envelopes) > 1 else body
+            return _refusal(body, answer, len(envelopes))
         data = body.get("data")
         message_id = data.get("message_id") if isinstance(data, dict) else None
         if not isinstance(data, dict) or not isinstance(message_id, str) or not message_id:
@@ -126,9 +127,13 @@ def _content(shape: str, content: Mapping[str, Any]) -> dict[str, Any]:
     return {"post": made} if shape == "post" else made
 
 
-def _for_several(outcome: Outcome) -> Outcome:
-    if isinstance(outcome, Rejected) and outcome.scope == "recipient" and outcome.code not in EVERYONE:
-        return replace(outcome, scope="call")
+def _refusal(outcome: Outcome, answer: Answer, people: int) -> Outcome:
+    """The day's quota names no time; a word about one person of several does not say about whom."""
+    match outcome:
+        case Throttled(code=code) if code == DAY_FULL and isinstance(answer, HttpAnswer):
+            return replace(outcome, retry_after=until_midnight(answer))
+        case Rejected(code=code, scope="recipient") if people > 1 and code not in EVERYONE:
+            return replace(outcome, scope="call")
     return outcome
 
 
