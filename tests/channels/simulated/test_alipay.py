@@ -32,7 +32,7 @@ FAULTS = [
     ("500_after_accept", Unknown, 1),
     ("429", Throttled, 0),
     ({"refuse": "isv.invalid-signature"}, Misconfigured, 0),
-    ({"refuse": "PUB.MSG_TEMPLATE_NOT_EXIST"}, Misconfigured, 0),
+    ({"refuse": "PUB.MSG_TEMPLATE_NOT_EXIST"}, Rejected, 0),
     ({"refuse": "PUB.MSG_OTHER"}, Rejected, 0),
 ]
 

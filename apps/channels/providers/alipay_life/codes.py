@@ -44,7 +44,7 @@ _OUTCOMES: tuple[Rejected | Misconfigured | Throttled | Unknown, ...] = (
     Misconfigured("isv.missing-signature-config", "No public key was uploaded for the application."),
     Rejected("40004", "The provider refuses this message."),
     Rejected("PUB.MSG_SD_NOFOLLOW", "The person does not follow the life account."),
-    Misconfigured("PUB.MSG_TEMPLATE_NOT_EXIST", "The template is not among the life account's own ones."),
+    Rejected("PUB.MSG_TEMPLATE_NOT_EXIST", "The template is not among the life account's own ones.", "content"),
     Throttled("PUB.MSG_BATCH_SD_OVER", "The share of mass messages is used up.", timedelta(days=1)),
     Rejected("MSG_SD_OVER_TIME", "The time for an answer to this person is over."),
     Throttled("40005", "Too many calls of this application."),

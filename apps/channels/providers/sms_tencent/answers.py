@@ -10,7 +10,7 @@ from typing import Any
 
 from apps.channels.contract import Answer, Envelope, HttpAnswer
 from apps.channels.outcomes import Accepted, Outcome, Rejected, Throttled, Unknown
-from apps.channels.providers.sms_tencent.codes import AT_EIGHT, CODES
+from apps.channels.providers.sms_tencent.codes import AT_EIGHT, CODES, FAMILIES
 from apps.channels.wire.json_answer import json_object, no_answer
 
 BEIJING = timezone(timedelta(hours=8))
@@ -71,6 +71,9 @@ def _refusal(code: Any, answer: HttpAnswer) -> Outcome:
         return no_answer(answer)
     outcome = CODES.get(code)
     if outcome is None:
+        family = FAMILIES.get(code.partition(".")[0] + ".")
+        if family is not None:
+            return replace(family, code=code[:80])
         return Unknown(code[:80], "A code that is in no table.", unmapped=True)
     if isinstance(outcome, Throttled) and outcome.retry_after is None:
         return replace(outcome, retry_after=_wait(code, answer.headers.get("date")))

@@ -27,6 +27,10 @@ AT_EIGHT = "FailedOperation.MarketingSendTimeConstraint"
 
 _CONTENT = {
     "FailedOperation.TemplateParamSetNotMatchApprovedTemplate": "The variables do not fit the template.",
+    "FailedOperation.SignatureIncorrectOrUnapproved": "The signature is not approved or does not exist.",
+    "FailedOperation.TemplateIdNotExist": "The template does not exist.",
+    "FailedOperation.TemplateIncorrectOrUnapproved": "The template is not approved or does not exist.",
+    "FailedOperation.TemplateUnapprovedOrNotExist": "The template is not approved or does not exist.",
     "FailedOperation.ContainSensitiveWord": "The text holds a forbidden word.",
     "FailedOperation.ParametersOtherError": "A parameter is not valid.",
     "FailedOperation.FailResolvePacket": "The call is not in the provider's form.",
@@ -78,10 +82,6 @@ _ACCOUNT = {
     "FailedOperation.MissingSignature": "The account has no approved signature.",
     "FailedOperation.NotEnterpriseCertification": "The account is not certified as an enterprise's.",
     "FailedOperation.ProhibitSubAccountUse": "A sub-account may not do this.",
-    "FailedOperation.SignatureIncorrectOrUnapproved": "The signature is not approved or does not exist.",
-    "FailedOperation.TemplateIdNotExist": "The template does not exist.",
-    "FailedOperation.TemplateIncorrectOrUnapproved": "The template is not approved or does not exist.",
-    "FailedOperation.TemplateUnapprovedOrNotExist": "The template is not approved or does not exist.",
     "InternalError.RequestTimeException": "This machine's clock is more than 10 minutes off.",
     "InternalError.SigFieldMissing": "The provider found no signature.",
     "InternalError.SigVerificationFail": "The provider's back end did not take the signature.",
@@ -117,6 +117,14 @@ _OPEN = {
     "InternalError.Timeout": "The provider timed out.",
     "InternalError.UnknownError": "The provider had an error of its own.",
     "ServiceUnavailable": "The provider is not available.",
+}
+
+
+# The provider adds words to its families; whoever refuses so has sent nothing.
+FAMILIES: dict[str, Misconfigured | Throttled] = {
+    "AuthFailure.": Misconfigured("", "The provider does not take the API key or its signature."),
+    "UnauthorizedOperation.": Misconfigured("", "The account has no permission to send."),
+    "RequestLimitExceeded.": Throttled("", "Too many calls in this second.", SECOND),
 }
 
 
