@@ -15,8 +15,8 @@ from apps.channels.contract import (
     MailAnswer,
     call_key,
 )
-from apps.channels.outcomes import Misconfigured, Rejected, Throttled, Unknown, table
-from apps.channels.wire.json_answer import of_call, pushed, refused, succeeded
+from apps.channels.outcomes import Accepted, Misconfigured, Rejected, Throttled, Unknown, table
+from apps.channels.wire.json_answer import all_but, of_call, pushed, refused, succeeded
 
 CODES = table(
     Misconfigured("KEY", "The key is wrong."), Throttled("45009", "Too fast."), Rejected("GONE", "Nobody is there.")
@@ -62,6 +62,13 @@ def test_a_refusal_for_the_sake_of_one_of_several_is_looked_for() -> None:
     assert of_call(CODES["GONE"], people[:1]) == CODES["GONE"]
     assert of_call(CODES["GONE"], people) == Rejected("GONE", "Nobody is there.", "call")
     assert of_call(CODES["KEY"], people) == CODES["KEY"]
+
+
+def test_everybody_is_accepted_but_those_in_the_list_of_failures() -> None:
+    people, taken = [Envelope("k", "r", address, {}) for address in "ab"], Accepted("7")
+    assert all_but(people, taken, {}) == taken
+    assert all_but(people, taken, {"b": CODES["GONE"]}) == [taken, CODES["GONE"]]
+    assert isinstance(all_but(people, taken, {"b": CODES["GONE"], "+b": CODES["GONE"]}), Unknown)
 
 
 def test_a_pushed_body_is_read_or_refused() -> None:

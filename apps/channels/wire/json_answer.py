@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from apps.channels.contract import Answer, BadReceipt, Envelope, HttpAnswer
-from apps.channels.outcomes import Refusal, Rejected, Throttled, Unknown
+from apps.channels.outcomes import Accepted, Refusal, Rejected, Throttled, Unknown
 
 Event = TypeVar("Event")
 LONGEST_WAIT = timedelta(days=1)
@@ -66,6 +66,15 @@ def of_call(outcome: Refusal, envelopes: Sequence[Envelope]) -> Refusal:
     """A refusal of a whole call for the sake of one of several recipients: who it was is not told, each is sent alone."""
     at_one = isinstance(outcome, Rejected | Throttled) and outcome.scope == "recipient"
     return Rejected(outcome.code, outcome.words, "call") if at_one and len(envelopes) > 1 else outcome
+
+
+def all_but(
+    envelopes: Sequence[Envelope], accepted: Accepted, failed: Mapping[str, Refusal]
+) -> Accepted | Unknown | list[Accepted | Refusal]:
+    """Accepted for everybody but those whose address is in `failed`; a list that names somebody else cannot be trusted."""
+    if not failed.keys() <= {one.address for one in envelopes}:
+        return Unknown("somebody_else", "The list of failures names somebody who is not in the call.")
+    return [failed.get(one.address, accepted) for one in envelopes] if failed else accepted
 
 
 def pushed(body: bytes, read: Callable[[Any], list[Event]]) -> list[Event]:
