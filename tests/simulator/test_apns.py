@@ -204,7 +204,7 @@ REFUSED: list[tuple[dict[str, str | None], int, str]] = [
     ({"authorization": "bearer x"}, 403, "InvalidProviderToken"),
     ({"authorization": "basic " + token()}, 403, "InvalidProviderToken"),
     ({"authorization": "bearer " + token(iat=int(time.time()) - 3700)}, 403, "ExpiredProviderToken"),
-    ({"authorization": "bearer " + token(iat=int(time.time()) + 900)}, 403, "InvalidProviderToken"),
+    ({"authorization": "bearer " + token(iat=int(time.time()) + 6 * 3600)}, 403, "InvalidProviderToken"),
     ({"authorization": "bearer " + token(iss="TEAM999999")}, 403, "InvalidProviderToken"),
     ({"authorization": "bearer " + token(header={"kid": "KEY9999999"})}, 403, "InvalidProviderToken"),
     ({"authorization": "bearer " + token(header={"alg": "none"})}, 403, "InvalidProviderToken"),

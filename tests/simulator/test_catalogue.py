@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,8 @@ class Town:
 
 def play(folder: Path, steps: Steps, file: WorldFile | None = None) -> Town:
     town = Town(folder, file or WorldFile("perfect", {}, []))
-    asyncio.run(town.run(steps))
+    with ThreadPoolExecutor(1) as another:  # in this thread a browser of other tests may have its loop
+        another.submit(lambda: asyncio.run(town.run(steps))).result()
     return town
 
 
