@@ -11,7 +11,7 @@ TEST_VAR := $(CURDIR)/var/test
 ONLY ?=
 ARGS ?=
 
-.PHONY: help demo run venv dev test check fix chaos bench messages lock clean
+.PHONY: help demo run venv dev test peers check fix chaos bench messages lock clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -43,9 +43,13 @@ $(BENCH_STAMP): requirements-bench.txt deploy/make-venv.sh
 	@$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --prefer-binary --require-hashes -r requirements-bench.txt
 	@touch $@
 
-test: dev ## All tests (ARGS="tests/unit -k pieces")
+test: dev peers ## All tests (ARGS="tests/unit -k pieces")
 	@UMS_VAR=$(TEST_VAR) $(PY) manage.py messages
 	@UMS_VAR=$(TEST_VAR) $(PY) manage.py servers exec -- $(VENV)/bin/pytest $(ARGS)
+
+peers: # an independent SMPP server for the tests; without node they say that they are skipped
+	@if command -v npm >/dev/null && [ ! -d tests/peers/node_modules ]; then \
+	  npm ci --prefix tests/peers --ignore-scripts --loglevel=error; fi
 
 check: dev ## Format, lint, types, imports, migrations, deployment, translations
 	$(VENV)/bin/ruff format --check .
