@@ -14,9 +14,13 @@ from django.db import connection
 
 from apps.campaigns.models import Campaign
 from apps.campaigns.policy import Plan, Step, StepChannel, load
+from apps.channels.contract import Account
+from apps.channels.models import ChannelAccount
+from apps.channels.registry import adapter
 from apps.users.audience import blocked_binding
 
 BATCH_SIZE = 500
+LARGEST_BATCH = 1000
 BATCH_IDS_LOCK = 7_201_003
 
 CREATE = """
@@ -118,16 +122,27 @@ RETURNING size
 """
 
 
+def _batch_size(channel: StepChannel) -> int:
+    """500 or fewer deliveries in whole calls; as many as one call takes where that is more, up to 1000."""
+    kind = adapter(channel.kind)
+    if kind.capabilities.recipients_per_call == 1:
+        return BATCH_SIZE
+    row = ChannelAccount.objects.only("code", "kind", "config").get(pk=channel.account_id)
+    a_call = kind.call_size(Account(row.code, row.kind, row.config))
+    return BATCH_SIZE // a_call * a_call or min(a_call, LARGEST_BATCH)
+
+
 def _emit_slot(campaign: Campaign, step: Step, channel: StepChannel, messages: int) -> int:
     earlier = [other.slot for other in step.channels if other.slot < channel.slot] if step.mode == "first" else []
+    size = _batch_size(channel)
     with connection.cursor() as cursor:
         values = {
             "place": channel.slot + 1,
             "step": step.number,
             "campaign": campaign.pk,
             "account": channel.account_id,
-            "first_batch": _reserve_batch_ids(cursor, -(-messages // BATCH_SIZE)),
-            "size": BATCH_SIZE,
+            "first_batch": _reserve_batch_ids(cursor, -(-messages // size)),
+            "size": size,
             "lane": campaign.lane,
             "priority": campaign.priority,
             "state": "WAITING" if campaign.state == "PAUSED" else "READY",

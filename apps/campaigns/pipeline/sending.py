@@ -17,6 +17,7 @@ from django.db import connection
 
 from apps.campaigns.ambiguity import After, History, after
 from apps.campaigns.pipeline import address_space
+from apps.campaigns.pipeline.calls import grouped, keys_of_their_own
 from apps.campaigns.pipeline.lease import close_breaker, open_breaker
 from apps.campaigns.pipeline.results import Result
 from apps.campaigns.pipeline.transports import Client
@@ -27,9 +28,7 @@ from apps.campaigns.pipeline.window import (
     Order,
     Window,
     candidates,
-    grouped,
     intend,
-    keys_of_their_own,
 )
 from apps.campaigns.states import MessageClass
 from apps.channels import tokens
@@ -41,7 +40,6 @@ from ums_site.clock import boottime, transaction_now
 from ums_site.failpoints import failpoint
 
 LARGEST_WINDOW = 250
-WHOLE_BATCH = 500  # calls for many recipients, and retries of them, must see all their rows at once
 JUDGED_AFTER = 20
 NEXT_OF_SEVERAL = timedelta(seconds=1)
 DONE = After("ACCEPTED", "")
@@ -111,7 +109,7 @@ class Sending:
         if self.order.account_row.faults:
             return 1  # half-open: one call shows whether the account works again
         if self.order.adapter.call_size(self.order.account) > 1:
-            return WHOLE_BATCH
+            return self.order.batch.size  # calls for many, and retries of them, must see all their rows at once
         return min(LARGEST_WINDOW, self.order.account_row.max_in_flight)
 
     def _keep_to_address_limits(self, items: Sequence[Item]) -> None:

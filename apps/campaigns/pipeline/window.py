@@ -8,11 +8,10 @@ batch's epoch and the life left in its lease – is part of the intent's own tra
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -45,6 +44,14 @@ class NotNow(Exception):
         self.state = state
 
 
+class Rendered(NamedTuple):
+    """A body for one person, or for all of an order; `refused` says why it cannot be sent."""
+
+    content: Mapping[str, Any]
+    pieces: int = 1
+    refused: str = ""
+
+
 @dataclass(slots=True)
 class Order:
     """A leased batch with all that is the same for its rows."""
@@ -56,6 +63,7 @@ class Order:
     adapter: Adapter
     body: CompiledBody
     token_version: int = 0  # of the access token in `account`
+    equal: Rendered | None = None  # what everybody gets, where the body names no variable
     cursor: int = 0  # rows up to this delivery id have had their turn in this lease
 
 
@@ -95,19 +103,19 @@ class Window:
 
 
 CANDIDATES = """
-SELECT d.id, d.attempts, d.burnt, d.solo, d.provider_key, d.first_intent_at, b.address, b.address_hash, r.user_id,
-       r.attributes, r.sealed_attributes, {payload},
+SELECT d.id, d.attempts, d.burnt, d.solo, d.provider_key, d.first_intent_at, b.address, b.address_hash, {values},
        CASE WHEN b.state <> 'ACTIVE' THEN 'address_invalid'
             WHEN {blocked_binding} OR (r.id IS NOT NULL AND {blocked_recipient}) THEN 'blacklisted' ELSE '' END
 FROM campaigns_delivery d
 JOIN users_binding b ON b.id = d.binding_id
-LEFT JOIN users_recipient r ON r.id = d.recipient_id
-{payload_join}
+{values_join}
 WHERE d.id > %s AND d.id <= %s AND d.batch_id = %s
   AND (d.state = 'PENDING' OR (d.state = 'HELD' AND d.held_until <= now()))
 ORDER BY d.id LIMIT %s
 """
-PAYLOAD_JOIN = "LEFT JOIN campaigns_messagepayload p ON p.message_id = d.message_id"
+PERSON_JOIN = "LEFT JOIN users_recipient r ON r.id = d.recipient_id"
+PAYLOAD_JOIN = f"{PERSON_JOIN} LEFT JOIN campaigns_messagepayload p ON p.message_id = d.message_id"
+NO_VALUES_JOIN = "CROSS JOIN LATERAL (SELECT d.recipient_id AS id) r"
 
 
 def candidates(order: Order, most: int) -> list[Item]:
@@ -115,47 +123,62 @@ def candidates(order: Order, most: int) -> list[Item]:
     line, account = order.campaign.business_line_id, order.batch.account_id
     by_address, address_values = blocked_binding(business_line_id=line, account_id=account)
     by_person, person_values = blocked_recipient(business_line_id=line, account_id=account)
-    given = order.campaign.audience["kind"] == "given"
+    values, values_join = _values_columns(order)
     sql = CANDIDATES.format(
-        payload="p.sealed" if given else "NULL",
-        payload_join=PAYLOAD_JOIN if given else "",
-        blocked_binding=by_address,
-        blocked_recipient=by_person,
+        values=values, values_join=values_join, blocked_binding=by_address, blocked_recipient=by_person
     )
     batch = order.batch
     first = max(order.cursor, batch.first_delivery_id - 1)
+    if first >= batch.last_delivery_id:
+        return []
     with connection.cursor() as cursor:
         cursor.execute(sql, [*address_values, *person_values, first, batch.last_delivery_id, batch.pk, most])
         rows = cursor.fetchall()
     if rows:
         order.cursor = rows[-1][0]
+    if rows and order.equal is None and not order.body.needed:
+        order.equal = _rendered(order, {})
     return [_item(order, row) for row in rows]
 
 
+def _values_columns(order: Order) -> tuple[str, str]:
+    """What a row's values stand in, and the joins for it: of no table where the body names no variable."""
+    if not order.body.needed:
+        return "NULL, NULL, NULL, NULL", NO_VALUES_JOIN
+    given = order.campaign.audience["kind"] == "given"
+    payload, join = ("p.sealed", PAYLOAD_JOIN) if given else ("NULL", PERSON_JOIN)
+    return f"r.user_id, r.attributes, r.sealed_attributes, {payload}", join
+
+
 def _item(order: Order, row: Sequence[Any]) -> Item:
-    delivery_id, attempts, burnt, solo, key, first_intent_at = row[:6]
-    sealed, hashed, user_id, attributes, sealed_attributes, payload, stop = row[6:]
+    delivery_id, attempts, burnt, solo, key, first_intent_at, sealed, hashed, *values, stop = row
     item = Item(delivery_id, attempts + 1, burnt, solo, key, first_intent_at, bytes(hashed), cancelled=stop)
     if stop:
         return item
     try:
         address = keyring().open(sealed, binding_place(hashed))
-        values = values_of(order.body, user_id, attributes, sealed_attributes, payload)
-        content = order.body.render(values)
-    except RenderError as error:
-        item.refused = _short(str(error))
-        return item
+        rendered = order.equal or _rendered(order, values_of(order.body, *values))
     except SealBroken:
         item.refused = "sealed_value_broken"
         return item
-    problems = order.adapter.check_content(content)
-    if problems:
-        item.refused = _short("; ".join(f"{name}: {words}" for name, words in problems.items()))
+    if rendered.refused:
+        item.refused = rendered.refused
         return item
     reference = to_base36(delivery_id)
-    item.pieces = order.adapter.pieces(content)
-    item.envelope = Envelope(key or reference, reference, address, content)
+    item.pieces = rendered.pieces
+    item.envelope = Envelope(key or reference, reference, address, rendered.content)
     return item
+
+
+def _rendered(order: Order, values: Mapping[str, object]) -> Rendered:
+    try:
+        content = order.body.render(values)
+    except RenderError as error:
+        return Rendered({}, refused=_short(str(error)))
+    problems = order.adapter.check_content(content)
+    if problems:
+        return Rendered({}, refused=_short("; ".join(f"{name}: {words}" for name, words in problems.items())))
+    return Rendered(content, order.adapter.pieces(content))
 
 
 def values_of(
@@ -174,44 +197,6 @@ def values_of(
 
 def _short(text: str) -> str:
     return text if len(text) <= 120 else text[:119] + "…"
-
-
-def grouped(order: Order, items: Sequence[Item]) -> list[list[Item]]:
-    """Items as calls: those that share a reserved key as they were, equal content up to the call size, others alone.
-
-    Where calls carry own texts any content goes together, and a key that is one item's alone ties it to nobody.
-    """
-    size = order.adapter.call_size(order.account)
-    if size == 1:
-        return [[item] for item in items]
-    rate = order.account_row.rate_per_second
-    size = min(size, max(1, order.account_row.burst)) if rate else size
-    own_texts = order.adapter.own_texts(order.account)
-    sharing = Counter(item.key for item in items if item.key) if keys_of_their_own(order) else None
-    together: dict[str, list[Item]] = {}
-    whole = set()
-    for item in items:
-        assert item.envelope is not None
-        alone = f"{item.delivery_id}" if item.solo else ""
-        key = item.key if sharing is None or sharing[item.key] > 1 else ""
-        text = "" if key or own_texts else json.dumps(item.envelope.content, sort_keys=True, ensure_ascii=False)
-        place = f"{key}|{alone}|{text}"
-        together.setdefault(place, []).append(item)
-        if key:
-            whole.add(place)
-    return [
-        chunk for place, equal in together.items() for chunk in _chunks(equal, len(equal) if place in whole else size)
-    ]
-
-
-def keys_of_their_own(order: Order) -> bool:
-    """Whether each item of a call has a reserved key of its own, in place of one for the call."""
-    return order.adapter.capabilities.key_per_recipient and order.adapter.own_texts(order.account)
-
-
-def _chunks(items: list[Item], size: int) -> Iterator[list[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 FENCE = """
