@@ -32,8 +32,10 @@ django.setup()
 from redis import Redis  # noqa: E402  (the environment above decides what is imported)
 
 from tests.chaos.checker import check  # noqa: E402
-from tests.chaos.field import PROFILES, Field  # noqa: E402
-from tests.chaos.scenarios import SCENARIOS, Expected  # noqa: E402
+from tests.chaos.expected import Expected  # noqa: E402
+from tests.chaos.field import Field  # noqa: E402
+from tests.chaos.profiles import PROFILES  # noqa: E402
+from tests.chaos.scenarios import SCENARIOS  # noqa: E402
 
 TEMPLATE = "chaos_people"
 LONGEST_CASE = 240
@@ -102,13 +104,14 @@ def run_case(name: str, profile: str, seed: int, n: int, database: str) -> int:
         redis.flushdb()
     scenario, began, broken = SCENARIOS[name], time.monotonic(), ""
     state = Path(os.environ["UMS_VAR"]) / "outside" / f"{database}-{int(time.time())}"
-    with Field(PROFILES[profile], seed, n, state) as field:
+    offered = PROFILES[profile]
+    with Field(offered, seed, n, state) as field:
         expected = Expected(0)
         try:
             expected = scenario.run(field)
         except AssertionError as error:
             broken = str(error)
-        found = check(field.campaign.pk, field.ledger, n, scenario.refusals)
+        found = check(field.campaign.pk, field.ledger, n, scenario.refusals, offered.provider, offered.our_keys)
     problems = [*([broken] if broken else []), *expected.problems, *found.problems]
     if not broken and found.unknown > expected.bound:
         problems.append(f"{found.unknown} unknown, at most {expected.bound} may be")

@@ -65,7 +65,7 @@ INVARIANTS = {
     "WHERE l.ev = 'accept' AND l.t > a.finished_at",
     "I5 accepted without an intent": "SELECT count(*) FROM chaos_ledger l LEFT JOIN chaos_delivery d ON d.addr = l.addr "
     "WHERE NOT EXISTS (SELECT 1 FROM campaigns_attempt a WHERE a.delivery_id = d.id "
-    "AND l.key IN (a.key, '') "  # a session carries no key
+    "AND (l.key IN (a.key, '') OR NOT %(our_keys)s) "  # a session carries no key
     "AND a.intent_at <= l.t)",
     "I6 a provider's id that it never gave": "SELECT count(*) FROM chaos_delivery d WHERE provider_id <> '' "
     "AND NOT EXISTS (SELECT 1 FROM chaos_ledger l WHERE l.addr = d.addr AND l.pid = d.provider_id)",
@@ -87,10 +87,16 @@ class Findings:
     problems: list[str] = field(default_factory=list)
 
 
-def check(campaign_id: int, ledger: Path, n: int, refusals: bool = False) -> Findings:
-    """Judges a campaign at rest. `refusals` says that providers were told to refuse, so that messages may fail."""
-    load(campaign_id, map(json.loads, ledger.read_text().splitlines()))
-    values = {"campaign": campaign_id, "n": n, "refusals": refusals}
+def check(
+    campaign_id: int, ledger: Path, n: int, refusals: bool = False, provider: str = "", our_keys: bool = True
+) -> Findings:
+    """Judges a campaign at rest by what one provider, or all, took. `refusals`: they were told to refuse, messages may fail.
+
+    Without `our_keys` the provider writes down a key of its own making: then only the address says which intent it was.
+    """
+    lines = map(json.loads, ledger.read_text().splitlines())
+    load(campaign_id, [one for one in lines if provider in ("", one["provider"])])
+    values = {"campaign": campaign_id, "n": n, "refusals": refusals, "our_keys": our_keys}
     problems: list[str] = []
     lost = _counted(LOST, values, problems)
     duplicates = _counted(DUPLICATES, values, problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -10,7 +11,6 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,47 +23,19 @@ from django.db import InterfaceError, OperationalError, connection
 from apps.campaigns.models import Campaign
 from apps.campaigns.services import create_campaign, submit_campaign
 from apps.channels.models import ChannelAccount
+from apps.channels.registry import adapter
 from apps.channels.services import save_account
 from apps.templates.models import TemplateVersion
 from apps.templates.services import publish_version, save_draft
-from demo import stage
+from demo import every_channel, stage
+from tests.chaos.profiles import IN_FLIGHT, KINDS, PROFILES, Profile
 from ums_site.detached import has_ended
 from ums_site.launcher import Launcher, Process, python
 from ums_site.processes import beat, ready_file, simulator
 
 OPEN = "('PENDING', 'HELD', 'SENDING', 'UNKNOWN')"
 RECEIPT_WINDOW = timedelta(minutes=20)
-IN_FLIGHT = 20
 SLOW = 0.15  # seconds the provider thinks, so that there is something to interrupt
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What the provider offers against double sending. `window` is how many recipients one open window may hold.
-
-    With `gateways` so many processes keep a session and send; else the workers of the lane do.
-    """
-
-    name: str
-    account: str
-    provider: str
-    window: int
-    body: dict[str, Any]
-    per_call: int = 1
-    keyed: bool = False
-    gateways: int = 0
-
-
-SMS = stage.BODIES["sms_aliyun"]
-PUSH = stage.BODIES["push_jpush"]
-SESSION = {"text": "${name}，您的余额为${balance}元。"}
-PROFILES = {
-    "NONE": Profile("NONE", "sms-main", "aliyun", IN_FLIGHT, SMS),
-    "KEYED": Profile("KEYED", "push-main", "jpush", IN_FLIGHT, PUSH, keyed=True),
-    "GROUPED": Profile("GROUPED", "push-main", "jpush", 500, {"alert": "本月账单已出"}, per_call=10, keyed=True),
-    "SESSION": Profile("SESSION", "sms-smpp", "smpp", IN_FLIGHT, SESSION, gateways=2),
-}
-KINDS = {"aliyun": "sms_aliyun", "jpush": "push_jpush", "smpp": "sms_smpp"}
 
 
 class Field:
@@ -74,8 +46,12 @@ class Field:
         self.luck = random.Random(seed)
         self.unknown_window = timedelta(seconds=5)
         self.until = "accepted"
+        self.in_flight = IN_FLIGHT
+        self.rate: int | None = None  # a second
+        self.burst = 10
         self.campaign: Campaign = Campaign()
         self.lines: list[str] = []
+        self.senders: tuple[str, ...] = ()
         self.crew: Launcher | None = None
         self._stack = ExitStack()
 
@@ -107,6 +83,7 @@ class Field:
 
     def start_crew(self, beats: int = 1, workers: Sequence[str] = ("bulk", "bulk-2")) -> Launcher:
         """Two workers of the lane, one for receipts, the gateways of a session, and beat."""
+        self.senders = tuple(workers)
         processes = [worker(name, name.partition("-")[0]) for name in (*workers, "receipts")]
         processes += [self._gateway(name) for name in self._gateways()]
         for number in range(beats):
@@ -137,7 +114,7 @@ class Field:
         assert self.crew is not None
         if self.profile.gateways:
             return [pid for name in self._gateways() if (pid := self.crew.pid(name))]
-        names = [name for name in ("bulk", "bulk-2") if self.crew.pid(name)]
+        names = [name for name in self.senders if self.crew.pid(name)]
         return [pid for name in names for pid in self.crew.members(name) if pid != self.crew.pid(name)]
 
     def _gateways(self) -> list[str]:
@@ -152,29 +129,42 @@ class Field:
     def prepare(self, name: str = "chaos", scheduled_in: float | None = None) -> Campaign:
         """The account, the template and a submitted campaign to everybody."""
         self._account()
-        plan = {"steps": [{"channels": [{"account": self.profile.account}], "mode": "first", "until": self.until}]}
+        self.campaign = self._submitted(self.profile, name, self.until, scheduled_in)
+        return self.campaign
+
+    def prepare_beside(self) -> Campaign:
+        """The same to everybody over another account on the same lane, which nothing is wrong with."""
+        return self._submitted(PROFILES["NONE"], "beside", "accepted", None)
+
+    def _submitted(self, profile: Profile, name: str, until: str, scheduled_in: float | None) -> Campaign:
         now = self.one("SELECT clock_timestamp()")
-        self.campaign = create_campaign(
+        campaign = create_campaign(
             actor="chaos",
             name=name,
             business_line=stage.business_line(),
             message_class="marketing",
-            template_version=self._template(),
-            policy=plan,
+            template_version=self._template(profile, name),
+            policy={"steps": [{"channels": [{"account": profile.account}], "mode": "first", "until": until}]},
             audience={"kind": "filter"},
             scheduled_at=None if scheduled_in is None else now + timedelta(seconds=scheduled_in),
         )
-        submit_campaign(actor="chaos", campaign=self.campaign)
-        return self.campaign
+        submit_campaign(actor="chaos", campaign=campaign)
+        return campaign
 
     def _account(self) -> None:
         stage.accounts(self.http, "127.0.0.1", 25, RECEIPT_WINDOW, self.unknown_window)
+        kind = KINDS[self.profile.provider]
         if self.profile.gateways:
             account, own = self._session_account()
         else:
+            if kind not in stage.BODIES:
+                stages = every_channel.kinds(self.places, [kind])
+                every_channel.accounts(stages, RECEIPT_WINDOW, self.unknown_window)
             account = ChannelAccount.objects.get(code=self.profile.account)
-            own = {"recipients_per_call": self.profile.per_call}
-        account.max_in_flight, account.price = IN_FLIGHT, Decimal("0.01")
+            calls_many = any(one.name == "recipients_per_call" for one in adapter(kind).config_fields)
+            own = {"recipients_per_call": self.profile.per_call} if calls_many else {}
+        account.max_in_flight, account.price = self.in_flight, Decimal("0.01")
+        account.rate_per_second, account.burst = self.rate, self.burst
         save_account(actor="chaos", account=account, settings=own)
 
     def _session_account(self) -> tuple[ChannelAccount, dict[str, Any]]:
@@ -182,15 +172,22 @@ class Field:
         held = ChannelAccount.objects.filter(code=self.profile.account).first()
         account = held or ChannelAccount(code=self.profile.account, kind="sms_smpp", name="session")
         account.receipt_window, account.unknown_window = RECEIPT_WINDOW, self.unknown_window
-        login = {"system_id": "esme1", "password": "secret08", "source_address": "10690001", "window": IN_FLIGHT}
+        login = {"system_id": "esme1", "password": "secret08", "source_address": "10690001", "window": self.in_flight}
         return account, {**self.places["smpp"], **login}
 
-    def _template(self) -> TemplateVersion:
-        kind = KINDS[self.profile.provider]
+    def _template(self, profile: Profile, name: str) -> TemplateVersion:
         draft = save_draft(
-            actor="chaos", code="chaos", name="chaos", variables=stage.VARIABLES, bodies={kind: self.profile.body}
+            actor="chaos",
+            code=name,
+            name=name,
+            variables=stage.VARIABLES,
+            bodies={KINDS[profile.provider]: profile.body},
         )
         return publish_version(actor="chaos", template=draft)
+
+    def account(self) -> ChannelAccount:
+        """The account's row as it stands now."""
+        return ChannelAccount.objects.get(code=self.profile.account)
 
     # the provider -------------------------------------------------------------------------------------------------
 
@@ -199,15 +196,32 @@ class Field:
         provider = self.profile.provider
         scripts = [{"provider": provider, **one} for one in faults]
         scripts.append({"provider": provider, "match": "all", "do": ["accept", f"hang({slow})"]})
-        if provider == "aliyun":
+        if provider in ("aliyun", "tencent"):
             scripts.append({"provider": provider, "operation": "query", "match": "all", "do": ["500"]})
         quota = {"push": 1_000_000, "report": 1_000_000}
         self.put("/_sim/ctl", {"scripts": scripts, "jpush": {"quota": quota}, "smpp": {"receipt_id": "hex"}})
 
     def put(self, path: str, document: object) -> None:
-        body = json.dumps(document).encode()
-        request = urllib.request.Request(self.http + path, data=body, method="PUT")
-        urllib.request.urlopen(request, timeout=10).read()
+        self._simulator("PUT", path, document)
+
+    def act(self, act: str, document: object) -> None:
+        """What somebody does at the provider, such as `invalidate`."""
+        self._simulator("POST", f"/_sim/{self.profile.provider}/{act}", document)
+
+    def stats(self) -> dict[str, Any]:
+        """The provider's own counts."""
+        return dict(json.loads(self._simulator("GET", "/_sim/stats", None))[self.profile.provider])
+
+    def fired(self, action: str) -> int:
+        """How many calls the scripts that are in force have met with this action."""
+        scripts = json.loads(self._simulator("GET", "/_sim/ctl", None))["scripts"]
+        return sum(one["fired"] for one in scripts if one["do"]["action"] == action)
+
+    def _simulator(self, method: str, path: str, document: object) -> bytes:
+        body = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(self.http + path, data=body, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return bytes(answer.read())
 
     @property
     def ledger(self) -> Path:
@@ -255,11 +269,12 @@ class Field:
             )
         )
 
-    def at_rest(self) -> bool:
+    def at_rest(self, campaign: Campaign | None = None) -> bool:
         """Nothing is left to do, and the campaign knows it."""
+        number = (campaign or self.campaign).pk
         left = f"SELECT count(*) FROM campaigns_delivery WHERE campaign_id = %s AND state IN {OPEN}"
-        state = self.one("SELECT state FROM campaigns_campaign WHERE id = %s", self.campaign.pk)
-        return state == "FINISHED" and not self.one(left, self.campaign.pk)
+        state = self.one("SELECT state FROM campaigns_campaign WHERE id = %s", number)
+        return state == "FINISHED" and not self.one(left, number)
 
     def rest(self, seconds: float = 75.0) -> None:
         self.wait(self.at_rest, seconds, "rest")
@@ -284,6 +299,11 @@ class Field:
             if time.monotonic() > end:
                 raise AssertionError(f"{what} did not happen within {seconds:g} s")
             time.sleep(0.02)
+
+
+def sha256(address: str) -> str:
+    """As the ledger writes an address."""
+    return hashlib.sha256(address.encode()).hexdigest()
 
 
 def worker(name: str, lane: str) -> Process:

@@ -83,15 +83,19 @@ def phone_of(number: int) -> str:
     return f"139{number:08d}"
 
 
+def member_of(number: int) -> str:
+    return f"staff{number:06d}"
+
+
 def people_csv(count: int) -> bytes:
-    """Synthetic people with a phone, a device and a balance each."""
+    """Synthetic people with an address of every kind that a profile needs, and a balance each."""
     out = io.StringIO()
     rows = csv.writer(out)
-    rows.writerow(["user_id", "name", "phone", "email", "jpush", "balance"])
+    rows.writerow(["user_id", "name", "phone", "email", "jpush", "wecom", "feishu", "balance"])
     for number in range(count):
-        device = f"{number:019x}"
+        inside = [f"{number:019x}", member_of(number), f"ou_{number:032x}"]
         rows.writerow(
-            [f"C{number:07d}", f"客户{number}", phone_of(number), f"c{number}@mail.example.net", device, "12.50"]
+            [f"C{number:07d}", f"客户{number}", phone_of(number), f"c{number}@mail.example.net", *inside, "12.50"]
         )
     return out.getvalue().encode()
 
