@@ -24,6 +24,7 @@ FIGURES: dict[str, Callable[[Stage], list[Row]]] = {
         tables.expand_plan,
         dispatch.dispatch_http,
         dispatch.dispatch_http_peer,
+        dispatch.dispatch_batch,
         dispatch.dispatch_smtp,
         dispatch.dispatch_smtp_peer,
         tables.receipts,

@@ -30,7 +30,7 @@ typedef struct { double due; int socket; unsigned life; char text[256]; int leng
 static Peer *peers[MOST_SOCKETS];
 static int poller, http_listener, smtp_listener;
 static double delay_s;
-static unsigned long long calls, call_bytes, mails, mail_bytes, numbers, lives;
+static unsigned long long calls, call_bytes, phones, mails, mail_bytes, numbers, lives;
 static Late *late;
 static size_t late_first, late_used, late_room;
 
@@ -118,16 +118,28 @@ static void answer(int socket, const char *body, double wait_s) {
     late[late_used++] = one;
 }
 
+/* How many numbers the query of a call names: the commas of PhoneNumbers, and one. */
+static unsigned long long phones_of(const char *head, size_t length) {
+    const char *line_end = memchr(head, '\r', length), *at = NULL;
+    if (line_end) at = memmem(head, (size_t)(line_end - head), "PhoneNumbers=", 13);
+    if (!at) return 0;
+    unsigned long long count = 1;
+    for (at += 13; at < line_end && *at != '&' && *at != ' '; at++) count += *at == '%' && !strncmp(at, "%2C", 3);
+    return count;
+}
+
 static void answer_call(int socket, const char *head, size_t length) {
-    char body[160];
+    char body[200];
     if (!strncmp(head, "GET /count", 10)) {
-        snprintf(body, sizeof body, "{\"calls\":%llu,\"call_bytes\":%llu,\"mails\":%llu,\"mail_bytes\":%llu}",
-                 calls, call_bytes, mails, mail_bytes);
+        snprintf(body, sizeof body,
+                 "{\"calls\":%llu,\"call_bytes\":%llu,\"phones\":%llu,\"mails\":%llu,\"mail_bytes\":%llu}",
+                 calls, call_bytes, phones, mails, mail_bytes);
         answer(socket, body, 0);
         return;
     }
     calls++;
     call_bytes += length;
+    phones += phones_of(head, length);
     numbers++;
     snprintf(body, sizeof body, "{\"Code\":\"OK\",\"Message\":\"OK\",\"RequestId\":\"%016llX\",\"BizId\":\"%llu^0\"}",
              numbers, 900000000000000000ULL + numbers);

@@ -26,7 +26,7 @@ class Sink:
     smtp_port: int
 
     def count(self) -> dict[str, int]:
-        """calls, call_bytes, mails, mail_bytes since it started."""
+        """calls, call_bytes, phones (numbers in the calls), mails, mail_bytes since it started."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/count", timeout=10) as answer:
             counted: dict[str, int] = json.load(answer)
         return counted

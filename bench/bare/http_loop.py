@@ -43,6 +43,11 @@ def call(host: str, number: int, one: Person) -> tuple[str, list[str]]:
         f"OutId={number:012x}&PhoneNumbers={one.phone}&SignName={SIGN_NAME}&TemplateCode=SMS_100000001"
         f"&TemplateParam={''.join(map(WRITTEN.__getitem__, params.encode()))}"
     )
+    return signed(host, query)
+
+
+def signed(host: str, query: str) -> tuple[str, list[str]]:
+    """URL and headers of a SendSms with this query, whose names are in alphabetical order."""
     date, nonce = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", secrets.token_hex(16)
     canonical = (
         f"POST\n/\n{query}\nhost:{host}\nx-acs-action:SendSms\nx-acs-content-sha256:{EMPTY}\nx-acs-date:{date}\n"

@@ -1,4 +1,4 @@
-"""dispatch_http, dispatch_smtp: two dispatchers against two bare loops, and against what a user would pick instead."""
+"""dispatch_http, dispatch_batch, dispatch_smtp: two dispatchers against two bare loops, and against a user's other choice."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ ACCEPTED = (
     " WHERE d.state = 'ACCEPTED' AND d.provider_id <> ''"
 )
 DISPATCHERS = 2
+RECIPIENTS_A_CALL = 1000  # as the account of bench.ours.prepare says
 IN_FLIGHT = 200  # calls at once per process, ours and the bare loop's
 SESSIONS = 10  # mail connections per process, ours and the bare loop's
 PEER_DEADLINE_S = 120
@@ -41,6 +42,19 @@ def dispatch_http_peer(stage: Stage) -> list[Row]:
     ours, limit, ratio, spread = compare(lambda: _ours(stage, template, n), lambda: _celery(stage, peers, theirs))
     note = f"Celery, two processes, {theirs:,} messages"
     return [Row("dispatch_http_peer", n, ours, limit, "messages/s", ratio, spread, 25, note)]
+
+
+def dispatch_batch(stage: Stage) -> list[Row]:
+    """Signed POSTs of equal content with 1000 numbers each / the same calls and one UPDATE of 1000 rows behind each."""
+    n = stage.size(60_000, 500_000)
+    template = stage.expanded(n, "many")
+    weights = _Weights(stage, "phone", "call_bytes")
+    ours, limit, ratio, spread = compare(
+        weights.watched("ours", n, lambda: _ours(stage, template, n)),
+        weights.watched("limit", n, lambda: _bare_batches(stage, template, n)),
+    )
+    note = f"{weights.note()}, {weights.calls['ours']} / {weights.calls['limit']} calls"
+    return [Row("dispatch_batch", n, ours, limit, "messages/s", ratio, spread, 0.40, note)]
 
 
 def dispatch_smtp(stage: Stage) -> list[Row]:
@@ -82,12 +96,25 @@ def _bare(stage: Stage, loop: str, port: int, n: int, width: int) -> float:
     return n / seconds
 
 
+def _bare_batches(stage: Stage, template: str, n: int) -> float:
+    """Two processes, each with half of the rows, which it has read before the clock starts."""
+    half = n // DISPATCHERS
+    words = ["bench.bare.batch_loop", str(stage.sink.http_port)]
+    with fresh(template) as url:
+        parts = [(str(part * half), str(half), str(RECIPIENTS_A_CALL)) for part in range(DISPATCHERS)]
+        seconds, answers = run_together([stage.child(url, *words, *part) for part in parts])
+        stage.prove(url, "SELECT count(*) FROM campaigns_delivery WHERE state = 'ACCEPTED' AND provider_id <> ''", n)
+    stage.cpu_us = sum(answer["cpu_s"] for answer in answers) / n * 1e6
+    return n / seconds
+
+
 class _Weights:
     """Bytes on the wire (as the sink counted them) and CPU a message, ours and the limit's."""
 
-    def __init__(self, stage: Stage, what: str) -> None:
-        self.stage, self.what = stage, what
+    def __init__(self, stage: Stage, what: str, size: str = "") -> None:
+        self.stage, self.what, self.size = stage, what, size or f"{what}_bytes"
         self.bytes_each: dict[str, float] = {}
+        self.calls: dict[str, int] = {}
         self.cpu_us: dict[str, float] = {}
 
     def watched(self, side: str, n: int, measure: Callable[[], float]) -> Callable[[], float]:
@@ -99,7 +126,8 @@ class _Weights:
             arrived = after[f"{self.what}s"] - before[f"{self.what}s"]
             if arrived != n:
                 raise Wrong(f"the sink counted {arrived} {self.what}s, not {n}")
-            self.bytes_each[side] = (after[f"{self.what}_bytes"] - before[f"{self.what}_bytes"]) / n
+            self.bytes_each[side] = (after[self.size] - before[self.size]) / n
+            self.calls[side] = after["calls"] - before["calls"]
             return rate
 
         return watched

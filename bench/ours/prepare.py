@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from django.core.management import call_command
 from django.db import connection
@@ -29,6 +30,8 @@ from ums_site.clock import database_now
 ACTOR = "bench"
 IN_FLIGHT = 200
 SMS_TEXT = "尊敬的${name}，您在${city}的账户余额为${balance}。"
+EQUAL_TEXT = "尊敬的客户，您的本月账单已生成，请登录手机银行查看。"
+TEMPLATES = {"sms": "bench", "mail": "bench", "many": "equal"}  # account -> template
 VARIABLES = [
     {"name": "name", "type": "text", "source": "attribute", "example": "张三"},
     {"name": "city", "type": "text", "source": "attribute", "example": "上海"},
@@ -37,27 +40,29 @@ VARIABLES = [
 
 
 def world(http_port: str, smtp_port: str) -> None:
-    """Schema, a business line, an SMS and a mail account at the sink, a published template."""
+    """Schema, a business line, two SMS accounts and a mail account at the sink, two published templates."""
     call_command("migrate", verbosity=0)
     partitions.ensure(database_now().date())
     ensure_default_attributes()
     line = BusinessLine.objects.create(code="bench", name="Bench")
     _accounts(int(http_port), int(smtp_port))
-    draft = save_draft(
-        actor=ACTOR,
-        code="bench",
-        name="Bench",
-        variables=VARIABLES,
-        bodies={"sms_aliyun": _sms(), "email_smtp": _mail()},
-    )
-    publish_version(actor=ACTOR, template=draft)
+    _template("bench", VARIABLES, {"sms_aliyun": _sms(), "email_smtp": _mail()})
+    _template("equal", [], {"sms_aliyun": {**_SIGNED, "text": EQUAL_TEXT}})
     key_file = Path(os.environ["UMS_VAR"]) / "bench-api-key"
     key_file.write_text(new_api_key(business_line=line, label="bench")[1], encoding="ascii")
 
 
+_SIGNED = {"sign_name": "示例银行", "template_code": "SMS_100000001"}
+
+
+def _template(code: str, variables: list[dict[str, str]], bodies: dict[str, Any]) -> None:
+    draft = save_draft(actor=ACTOR, code=code, name="Bench", variables=variables, bodies=bodies)
+    publish_version(actor=ACTOR, template=draft)
+
+
 def _sms() -> dict[str, object]:
     params = {name: f"${{{name}}}" for name in ("name", "city", "balance")}
-    return {"sign_name": "示例银行", "template_code": "SMS_100000001", "params": params, "text": SMS_TEXT}
+    return {**_SIGNED, "params": params, "text": SMS_TEXT}
 
 
 def _mail() -> dict[str, str]:
@@ -72,7 +77,12 @@ def _accounts(http_port: int, smtp_port: int) -> None:
         "base_url": f"http://127.0.0.1:{http_port}",
     }
     mail = {"host": "127.0.0.1", "port": smtp_port, "security": "none", "from_address": "bank@example.com"}
-    for code, kind, settings in (("sms", "sms_aliyun", sms), ("mail", "email_smtp", mail)):
+    many = {**sms, "recipients_per_call": 1000}
+    for code, kind, settings in (
+        ("sms", "sms_aliyun", sms),
+        ("many", "sms_aliyun", many),
+        ("mail", "email_smtp", mail),
+    ):
         account = ChannelAccount(code=code, name=code, kind=kind, max_in_flight=IN_FLIGHT)
         save_account(actor=ACTOR, account=account, settings=settings)
 
@@ -97,7 +107,7 @@ def campaign(account: str) -> None:
         name="Bench",
         business_line=BusinessLine.objects.get(code="bench"),
         message_class="marketing",
-        template_version=TemplateVersion.objects.latest("pk"),
+        template_version=TemplateVersion.objects.get(template__code=TEMPLATES[account]),
         policy={"steps": [step]},
         audience={"kind": "filter"},
     )

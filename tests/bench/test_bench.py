@@ -18,7 +18,7 @@ import pytest
 from apps.channels.contract import Account, Envelope
 from apps.channels.providers.sms_aliyun.adapter import SmsAliyun
 from bench import sink
-from bench.bare import http_loop, smtp_loop
+from bench.bare import batch_loop, http_loop, smtp_loop
 from bench.child import ROOT
 from bench.people import person
 from bench.reports import bodies
@@ -76,6 +76,30 @@ def test_bare_http_call_is_that_of_the_adapter() -> None:
     request = adapter.build(Account("sms", "sms_aliyun", config), [envelope], moment)
     assert url == request.url
     assert set(request.headers) == {line for line in headers if ": " in line}
+
+
+def test_bare_call_for_many_is_that_of_the_adapter(far_end: sink.Sink) -> None:
+    host = f"127.0.0.1:{far_end.http_port}"
+    (part,) = batch_loop.parts(range(5, 12), 5, 1000)
+    url, headers = batch_loop.call(host, part)
+    said = dict(line.split(": ", 1) for line in headers if ": " in line)
+    adapter = SmsAliyun(nonce=lambda: said["x-acs-signature-nonce"])
+    moment = datetime.strptime(said["x-acs-date"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    content = {"sign_name": "示例银行", "template_code": "SMS_100000001"}
+    envelopes = [Envelope(f"{number:012x}", f"{number:012x}", person(number).phone, content) for number in range(5, 12)]
+    config = {"access_key_id": "benchkeyid", "access_key_secret": "benchkeysecret", "base_url": f"http://{host}"}
+    request = adapter.build(Account("many", "sms_aliyun", config), envelopes, moment)
+    assert url == request.url
+    assert set(request.headers) == {line for line in headers if ": " in line}
+
+
+def test_sink_counts_the_numbers_of_each_call(far_end: sink.Sink) -> None:
+    for part in batch_loop.parts(range(2500), 0, 1000):
+        url, headers = batch_loop.call(f"127.0.0.1:{far_end.http_port}", part)
+        sent = dict(line.split(": ", 1) for line in headers if ": " in line)
+        with urlopen(Request(url, data=b"", headers=sent, method="POST"), timeout=10) as got:
+            assert json.load(got)["Code"] == "OK"
+    assert (far_end.count()["calls"], far_end.count()["phones"]) == (3, 2500)
 
 
 def test_bare_smtp_loop_sends_every_mail_once(far_end: sink.Sink) -> None:
