@@ -55,6 +55,7 @@ def built(account: Account, *people: str, content: dict[str, str] = TEXT) -> tup
         ({"errcode": 35000}, Unknown, "35000"),
         ({"status": 1111, "wait": 5, "source": "x5", "punish": "deny"}, Throttled, "1111"),
         ({"errcode": 0}, Unknown, "http_200"),
+        ({"status": 1111, "data": "of somebody else"}, Unknown, "http_200"),
         ({"errcode": False, "task_id": 7}, Unknown, "http_200"),
     ],
 )
@@ -104,6 +105,37 @@ def test_a_retry_is_the_same_to_the_byte_and_a_mark_tells_two_messages_apart() -
     marked = replace(WORK, config=KIND["config"] | {"mark_text": True})
     _request, body = built(marked, "zhangsan", "lisi")
     assert body["msg"]["text"]["content"] == "设备 A-01 告警\n\n[r0]"
+
+
+def test_the_longest_text_leaves_room_for_the_mark() -> None:
+    marked = replace(WORK, config=KIND["config"] | {"mark_text": True})
+    (limit,) = (field.max_length for field in DingtalkWork().content_fields if field.name == "text")
+    person = Envelope("", "1y2p0ij32e8e7", "zhangsan", {"text": "长" * (limit or 0)})  # 2 ** 63 - 1 in base 36
+    request = DingtalkWork().build(marked, [person], NOW)
+    assert len(json.loads(request.body or b"")["msg"]["text"]["content"]) == 5000
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        *((code, "failed") for code in ("143103", "143104", "143105", "143203", "143204", "143205")),
+        *((code, "delivered") for code in ("143106", "143206")),
+        *((code, "failed") for code in ("1430000", "1430002", "1430003", "1430004", "7")),
+    ],
+)
+def test_why_nobody_got_it(code: str, state: str) -> None:
+    """An equal text of today was delivered; everything else was dropped without a word when it was sent."""
+    for said in (code, int(code)):
+        lists = {"forbidden_list": [{"userid": "lisi", "code": said, "count": 1}], "forbidden_user_id_list": ["lisi"]}
+        events = DingtalkWork().read_poll(WORK, "7", ["lisi"], answer({"errcode": 0, "send_result": lists}), NOW)
+        assert isinstance(events, list)
+        assert [(one.state, one.code, one.bad_address) for one in events] == [(state, code, False)] and events[0].words
+
+
+def test_who_stands_in_two_lists_has_read_it() -> None:
+    lists = {"unread_user_id_list": ["lisi"], "read_user_id_list": ["lisi"], "failed_user_id_list": ["lisi"]}
+    events = DingtalkWork().read_poll(WORK, "7", ["lisi"], answer({"errcode": 0, "send_result": lists}), NOW)
+    assert isinstance(events, list) and [one.state for one in events] == ["read"]
 
 
 def test_a_userid_with_a_comma_is_never_sent() -> None:
