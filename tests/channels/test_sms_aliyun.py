@@ -60,7 +60,8 @@ OWN = {
 
 def own_texts(*changes: dict[str, Any]) -> list[Envelope]:
     content = {"sign_name": "测试签名", "template_code": "SMS_100000001"}
-    return [Envelope("", "o1", f"1380013800{number}", content | change) for number, change in enumerate(changes)]
+    people = enumerate(changes)
+    return [Envelope("", f"o{number + 1}", f"1380013800{number}", content | change) for number, change in people]
 
 
 def test_the_official_clients_signature_over_a_form() -> None:
@@ -170,6 +171,21 @@ def test_a_limit_is_waited_out_on_beijings_clock(code: str, message: str, date: 
     outcome = SmsAliyun().read(ACCOUNT, [ENVELOPE], HttpAnswer(200, {"date": date}, body))
     assert isinstance(outcome, Throttled) and outcome.retry_after == wait
     assert outcome.scope == ("recipient" if "BUSINESS" in code else "account")
+
+
+def test_the_day_that_is_asked_for_is_that_of_beijing() -> None:
+    late = datetime(2025, 1, 2, 16, 30, tzinfo=UTC)
+    asked = dict(parse_qsl(urlsplit(SmsAliyun().build_query(ACCOUNT, ENVELOPE, late).url).query))
+    assert (asked["SendDate"], asked["PhoneNumber"]) == ("20250103", "13800138000")
+
+
+def test_an_extension_code_is_part_of_what_is_signed() -> None:
+    plain = SmsAliyun().build(ACCOUNT, [ENVELOPE], datetime(2025, 1, 2, tzinfo=UTC))
+    extended = replace(ACCOUNT, config={**ACCOUNT.config, "extend_code": "9 9"})
+    request = SmsAliyun().build(extended, [ENVELOPE], datetime(2025, 1, 2, tzinfo=UTC))
+    assert "SmsUpExtendCode" not in plain.url
+    names = [name for name, _value in parse_qsl(urlsplit(request.url).query)]
+    assert names == sorted(names) and "&SmsUpExtendCode=9%209&" in request.url
 
 
 def test_more_details_than_one_page_are_no_proof_of_absence() -> None:
