@@ -20,8 +20,8 @@ SELECT d.id, a.kind, a.code, coalesce(b.address_masked, ''), d.step, d.state, d.
 FROM campaigns_delivery d
 JOIN ums_channels_channelaccount a ON a.id = d.account_id
 LEFT JOIN users_binding b ON b.id = d.binding_id
-LEFT JOIN campaigns_recall r ON r.delivery_id = d.id
-WHERE d.message_id = %s AND d.id >= %s ORDER BY d.id
+LEFT JOIN campaigns_recall r ON r.delivery_id = d.id AND r.delivery_id >= %(first)s
+WHERE d.message_id = %(message)s AND d.id >= %(first)s ORDER BY d.id
 """
 
 
@@ -32,7 +32,7 @@ def message_status(message_id: int, business_line_id: int) -> dict[str, Any] | N
         row = cursor.fetchone()
         if row is None:
             return None
-        cursor.execute(DELIVERIES, [message_id, message_id >> SHIFT << SHIFT])
+        cursor.execute(DELIVERIES, {"message": message_id, "first": message_id >> SHIFT << SHIFT})
         deliveries = cursor.fetchall()
     campaign_id, state, reason, finished_at, message_class = row
     return {

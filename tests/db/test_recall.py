@@ -14,17 +14,19 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
 from apps.campaigns.accepting import NewMessage, accept_messages
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Batch, Campaign, Delivery, Message, Recall, RecallOrder, Receipt
-from apps.campaigns.pipeline.reap import tick
+from apps.campaigns.pipeline.reap import LANES_WITH_WORK, tick
 from apps.campaigns.recalling import foreseen, recall_campaign, recall_message, recall_progress
 from apps.campaigns.tasks import drain
 from apps.campaigns.timeline import message_timeline
 from apps.channels.models import ChannelAccount, SharedToken
+from apps.channels.registry import session_kinds
 from apps.operators.models import AuditEvent
 from apps.reports.figures import campaign_figures
 from demo import every_channel
@@ -112,6 +114,25 @@ def test_what_was_accepted_is_taken_back_and_stays_accepted(world: World, kind: 
     assert not Batch.objects.filter(campaign=campaign, recall_at__isnull=False).exists(), "nothing is left to be done"
     told = AuditEvent.objects.filter(verb="recall").get()
     assert (told.actor, told.detail["reason"]) == ("boss", "wrong price")
+
+
+def test_the_phone_shows_it_as_recalled(world: World) -> None:
+    (member,) = addresses("wecom_app", 1)
+    world.outside.call("PUT", "/_sim/people", json.dumps([{"id": "Back", "wecom": member}]))
+    campaign = sent_to(world, "wecom_app", [member])
+    phone = lambda: world.outside.call("GET", "/_sim/phones/Back").body.decode()  # noqa: E731
+    assert "撤回" not in phone()
+    recall_campaign(actor="boss", campaign=campaign, reason="x")
+    assert "receipts" in lanes_with_work(), "a lost ring costs one beat"
+    assert carry_out(campaign) == {"RECALLED": 1}
+    assert "撤回" in phone() and "receipts" not in lanes_with_work()
+
+
+def lanes_with_work() -> set[str]:
+    """What beat would ring now."""
+    with connection.cursor() as cursor:
+        cursor.execute(LANES_WITH_WORK, [list(session_kinds())])
+        return {lane for (lane,) in cursor.fetchall()}
 
 
 def test_twice_changes_nothing(world: World) -> None:
