@@ -97,6 +97,22 @@ def test_who_shared_a_key_shares_it_after_the_account_was_changed(world: World) 
     assert len(lines(world)) == 6 and len(lines(world, "dedup")) == 6 and len(keys(campaign)) == 1
 
 
+@pytest.mark.parametrize("fault", ["reset_after", "reset_before"])
+def test_who_shares_a_key_is_tried_together_while_the_account_is_in_doubt(world: World, fault: str) -> None:
+    own_texts(0)
+    version = equal_text(world)
+    world.script("jpush", fault)
+    world.people(6, ("jpush",))
+    campaign = world.campaign(PUSH, template_version=version)
+    tried = Attempt.objects.exclude(outcome="")
+    world.run(campaign, until=lambda: tried.filter(delivery_id__in=_ids(campaign)).exists())
+    ChannelAccount.objects.filter(code="push-main").update(faults=1, open_until=None)
+    world.outside.control({"scripts": []})
+    world.run(campaign)
+    assert world.messages(campaign) == {"SUCCEEDED": 6}
+    assert len(lines(world)) == 6 and len(keys(campaign)) == 1, "everybody got it, once"
+
+
 def equal_text(world: World) -> TemplateVersion:
     held = save_draft(
         actor="test", code="equal", name="gleich", variables=[], bodies={"push_jpush": {"alert": "本月账单已出"}}

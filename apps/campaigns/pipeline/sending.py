@@ -83,7 +83,7 @@ class Sending:
 
     def open_window(self) -> None:
         """Commits the intent of the next rows and begins their calls; where there is nothing more to do, `leave_as`."""
-        items = candidates(self.order, self._window_size()) if boottime() < self.stop_at else []
+        items = self._next() if boottime() < self.stop_at else []
         if not items:
             self.leave_as = "READY"
             return
@@ -104,6 +104,17 @@ class Sending:
             failpoint("after_intent_commit")
             if window.groups:
                 self._start(window)
+
+    def _next(self) -> list[Item]:
+        """The next rows; where one row is to show whether the account works, all those that share its key."""
+        items = candidates(self.order, self._window_size())
+        if not self.order.account_row.faults or not items or not items[0].key or keys_of_their_own(self.order):
+            return items
+        self.order.cursor = items[0].delivery_id - 1
+        key = items[0].key
+        items = [item for item in candidates(self.order, self.order.batch.size) if item.key == key]
+        self.order.cursor = items[-1].delivery_id if items else self.order.cursor
+        return items
 
     def _window_size(self) -> int:
         if self.order.account_row.faults:
