@@ -185,6 +185,20 @@ def test_a_robots_call_has_an_outcome_for_each() -> None:
     assert isinstance(DingtalkWork().read(AS_ROBOT, envelopes("zhangsan"), answer({"invalidStaffIdList": []})), Unknown)
 
 
+def test_whose_of_several_a_robots_refusal_was_is_looked_for() -> None:
+    said = answer({"code": "33012", "message": "x"}, 400)
+    alone = DingtalkWork().read(AS_ROBOT, envelopes("zhangsan"), said)
+    several = DingtalkWork().read(AS_ROBOT, envelopes("zhangsan", "lisi"), said)
+    assert isinstance(alone, Rejected) and isinstance(several, Rejected)
+    assert (alone.scope, several.scope) == ("recipient", "call")
+
+
+def test_a_robots_text_has_its_mark() -> None:
+    marked = replace(AS_ROBOT, config=AS_ROBOT.config | {"mark_text": True})  # type: ignore[operator]
+    _request, body = built(marked, "zhangsan")
+    assert json.loads(body["msgParam"]) == {"content": "设备 A-01 告警\n\n[r0]"}
+
+
 @pytest.mark.parametrize(
     ("status", "code", "expected"),
     [

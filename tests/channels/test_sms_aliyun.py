@@ -16,6 +16,7 @@ from apps.channels.outcomes import Rejected, Throttled, Unknown
 from apps.channels.providers.sms_aliyun.adapter import SmsAliyun
 from apps.channels.wire.alibaba_answers import kept_phone, plain_phone
 from apps.channels.wire.alibaba_signature import Signer, canonical_query, percent
+from tests.channels.golden_files import hook_request
 
 ACCOUNT = Account("a", "sms_aliyun", {"access_key_id": "k", "access_key_secret": "s", "base_url": "http://127.0.0.1:1"})
 ENVELOPE = Envelope("k", "r1", "13800138000", {"sign_name": "【签】", "template_code": "T", "params": {}, "text": "x"})
@@ -171,6 +172,21 @@ def test_a_limit_is_waited_out_on_beijings_clock(code: str, message: str, date: 
     outcome = SmsAliyun().read(ACCOUNT, [ENVELOPE], HttpAnswer(200, {"date": date}, body))
     assert isinstance(outcome, Throttled) and outcome.retry_after == wait
     assert outcome.scope == ("recipient" if "BUSINESS" in code else "account")
+
+
+@pytest.mark.parametrize(
+    ("code", "failed", "bad"),
+    [("MK:0001", True, True), ("MK:0001", False, False), ("UNDELIV", True, False), ("", True, False)],
+)
+def test_only_a_failure_says_that_a_number_is_bad(code: str, failed: bool, bad: bool) -> None:
+    report = {"phone_number": "13800138000", "success": not failed, "err_code": code, "out_id": "r1"}
+    (told,) = SmsAliyun().parse_hook(ACCOUNT, hook_request({"body": json.dumps([report])}))
+    row = {"PhoneNum": "13800138000", "SendStatus": 2 if failed else 3, "ErrCode": code, "OutId": "r1"}
+    body = {"Code": "OK", "SmsSendDetailDTOs": {"SmsSendDetailDTO": [row | {"SendDate": "2025-01-02 11:04:05"}]}}
+    asked = SmsAliyun().read_query(ACCOUNT, ENVELOPE, HttpAnswer(200, {}, json.dumps(body).encode()))
+    assert isinstance(asked, list)
+    for event in (told, *asked):
+        assert (event.state, event.bad_address) == ("failed" if failed else "delivered", bad)
 
 
 def test_the_day_that_is_asked_for_is_that_of_beijing() -> None:
