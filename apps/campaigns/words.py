@@ -70,6 +70,7 @@ REASONS: dict[str, Words] = {
     "unavailable": _("the provider could not be reached"),
     "account": _("the account is not set up rightly"),
     "same_key": _("tried again under the same key, so that nothing goes twice"),
+    "key_too_old": _("waited so long that a repeat might have been a second message"),
     "repeated": _("repeated, may arrive twice"),
     "sent_alone_next": _("sent alone next, since the provider refused the whole call"),
     "worker_lost": _("the worker died during the call"),

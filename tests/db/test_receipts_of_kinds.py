@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.test import Client
@@ -21,7 +22,9 @@ from tests.channels.simulated.senders import arrived
 from tests.db.conftest import World
 
 
-def sent(world: World, kind: str, addresses: list[str], **settings: object) -> Campaign:
+def sent(
+    world: World, kind: str, addresses: list[str], until: Callable[[], object] | None = None, **settings: object
+) -> Campaign:
     """Messages of one kind, equal in content, accepted by its simulator; `settings` change those of the account."""
     stages = every_channel.kinds(world.outside.ready, [kind])
     every_channel.accounts(stages, timedelta(seconds=60), timedelta(seconds=2))
@@ -39,7 +42,7 @@ def sent(world: World, kind: str, addresses: list[str], **settings: object) -> C
         message_class="transactional",
         items=[NewMessage(address_kind=address_kind, address=one, variables=values) for one in addresses],
     )
-    return world.run(campaign)
+    return world.run(campaign, until)
 
 
 def test_each_number_of_a_call_is_reported_under_its_own_id(world: World, client: Client) -> None:

@@ -105,6 +105,30 @@ def test_a_feishu_message_of_unknown_outcome_is_sent_once(world: World) -> None:
     assert not set(world.states(campaign)) & {"REJECTED", "UNKNOWN", "UNKNOWN_FINAL"}
 
 
+@pytest.mark.parametrize(("waited", "sent_again"), [(timedelta(minutes=50), True), (timedelta(minutes=61), False)])
+def test_a_repeat_that_waited_until_its_key_was_forgotten_is_not_made(
+    world: World, waited: timedelta, sent_again: bool
+) -> None:
+    """Whatever held it back: here the account is paused between the call that was lost and its repeat."""
+    world.script("feishu", "reset_after", times=1)
+    campaign = sent(world, "feishu_app", ["ou_late1"], until=lambda: paused_while_held("feishu_app"))
+    due = {"first_intent_at": timezone.now() - waited, "held_until": timezone.now()}
+    Delivery.objects.filter(campaign_id=campaign.pk).update(**due)
+    ChannelAccount.objects.filter(kind="feishu_app").update(state="ACTIVE")
+    world.run(campaign)
+    one = Delivery.objects.get(campaign_id=campaign.pk)
+    assert (one.attempts, len(world.ledger())) == (2 if sent_again else 1, 1)
+    assert one.state == "ACCEPTED" if sent_again else (one.state, one.reason) == ("UNKNOWN_FINAL", "key_too_old")
+
+
+def paused_while_held(kind: str) -> bool:
+    """Pauses the account once the only delivery waits for its repeat."""
+    held = Delivery.objects.filter(state="HELD", reason__startswith="same_key").exists()
+    if held:
+        ChannelAccount.objects.filter(kind=kind).update(state="PAUSED")
+    return held
+
+
 def test_an_announcement_of_unknown_outcome_is_not_repeated(world: World) -> None:
     (stage,) = every_channel.kinds(world.outside.ready, ["feishu_announcement"])
     world.outside.control(stage.simulator)

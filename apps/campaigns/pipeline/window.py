@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
 
+from apps.campaigns.ambiguity import History, repeat_counts
 from apps.campaigns.models import Batch, Campaign
 from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.doubt import in_doubt
@@ -24,7 +25,7 @@ from apps.channels.models import ChannelAccount
 from apps.templates.render import CompiledBody, RenderError
 from apps.users.attributes import open_sealed
 from apps.users.audience import blocked_binding, blocked_recipient
-from ums_site.clock import boottime
+from ums_site.clock import boottime, transaction_now
 from ums_site.crypto import SealBroken, binding_place, keyring
 from ums_site.ids import to_base36
 
@@ -103,7 +104,8 @@ class Window:
 
 
 CANDIDATES = """
-SELECT d.id, d.attempts, d.burnt, d.solo, d.provider_key, d.first_intent_at, b.address, b.address_hash, {values},
+SELECT d.id, d.attempts, d.burnt, d.solo, d.provider_key, d.first_intent_at, b.address, b.address_hash,
+       NOT d.may_duplicate AND {in_doubt}, {values},
        CASE WHEN b.state <> 'ACTIVE' THEN 'address_invalid'
             WHEN {blocked_binding} OR (r.id IS NOT NULL AND {blocked_recipient}) THEN 'blacklisted' ELSE '' END
 FROM campaigns_delivery d
@@ -125,7 +127,11 @@ def candidates(order: Order, most: int) -> list[Item]:
     by_person, person_values = blocked_recipient(business_line_id=line, account_id=account)
     values, values_join = _values_columns(order)
     sql = CANDIDATES.format(
-        values=values, values_join=values_join, blocked_binding=by_address, blocked_recipient=by_person
+        values=values,
+        values_join=values_join,
+        blocked_binding=by_address,
+        blocked_recipient=by_person,
+        in_doubt=in_doubt("d"),
     )
     batch = order.batch
     first = max(order.cursor, batch.first_delivery_id - 1)
@@ -151,7 +157,7 @@ def _values_columns(order: Order) -> tuple[str, str]:
 
 
 def _item(order: Order, row: Sequence[Any]) -> Item:
-    delivery_id, attempts, burnt, solo, key, first_intent_at, sealed, hashed, *values, stop = row
+    delivery_id, attempts, burnt, solo, key, first_intent_at, sealed, hashed, doubted, *values, stop = row
     item = Item(delivery_id, attempts + 1, burnt, solo, key, first_intent_at, bytes(hashed), cancelled=stop)
     if stop:
         return item
@@ -165,9 +171,21 @@ def _item(order: Order, row: Sequence[Any]) -> Item:
         item.refused = rendered.refused
         return item
     reference = to_base36(delivery_id)
+    if doubted and _too_late(order, first_intent_at, rendered.content):
+        item.cancelled = "key_too_old"
+        return item
     item.pieces = rendered.pieces
     item.envelope = Envelope(key or reference, reference, address, rendered.content)
     return item
+
+
+def _too_late(order: Order, first_intent_at: datetime | None, content: Mapping[str, Any]) -> bool:
+    """Whether a repeat would be a second message: it was allowed a while ago, and may have waited for a pause to end."""
+    timers = settings.UMS_TIMERS
+    latest = transaction_now() + timedelta(seconds=timers.start_by)
+    past = History(0, first_intent_at or latest, None, 0.0)
+    can = order.adapter.capabilities_of(order.account, content)
+    return not repeat_counts(can, past, latest, timedelta(seconds=timers.t_http))
 
 
 def _rendered(order: Order, values: Mapping[str, object]) -> Rendered:
