@@ -40,9 +40,10 @@ TABLES = {
         "Throttled account": "RequestLimitExceeded RequestLimitExceeded.UinLimitExceeded RequestLimitExceeded.Other "
         "LimitExceeded.GlobalSmsSendingRateLimit LimitExceeded.AppDailyLimit LimitExceeded.DailyLimit "
         "LimitExceeded.AppMainlandChinaDailyLimit LimitExceeded.AppGlobalDailyLimit "
-        "LimitExceeded.AppCountryOrRegionDailyLimit FailedOperation.MarketingSendTimeConstraint",
+        "LimitExceeded.AppCountryOrRegionDailyLimit",
         "Throttled recipient": "LimitExceeded.PhoneNumberThirtySecondLimit LimitExceeded.PhoneNumberOneHourLimit "
-        "LimitExceeded.PhoneNumberDailyLimit LimitExceeded.PhoneNumberSameContentDailyLimit LimitExceeded.DeliveryFrequencyLimit",
+        "LimitExceeded.PhoneNumberDailyLimit LimitExceeded.PhoneNumberSameContentDailyLimit LimitExceeded.DeliveryFrequencyLimit "
+        "FailedOperation.MarketingSendTimeConstraint",  # the hour forbids this text, and no other one of the account
         "Unknown": "InternalError InternalError.Timeout InternalError.SendAndRecvFail InternalError.OtherError "
         "InternalError.UnknownError",
         "Misconfigured": "InternalError.RequestTimeException AuthFailure.SignatureExpire AuthFailure.SignatureFailure "

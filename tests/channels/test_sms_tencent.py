@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from apps.channels.contract import Account, Envelope, HttpAnswer
+from apps.channels.contract import Account, Envelope, HttpAnswer, ReceiptEvent
 from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Rejected, Throttled, Unknown
 from apps.channels.providers.sms_tencent.adapter import SmsTencent
 from apps.channels.providers.sms_tencent.answers import e164
 from apps.channels.providers.sms_tencent.signature import Signer
+from tests.channels.golden_files import hook_request
 
 CONFIG = {
     "secret_id": "AKIDtestsecretid000000000000000000",
@@ -126,7 +128,7 @@ def test_a_limit_is_waited_out_on_beijings_clock(code: str, date: str, wait: tim
     body = json.dumps({"Response": {"Error": {"Code": code}}}).encode()
     outcome = SmsTencent().read(ACCOUNT, envelopes(PHONES[0]), HttpAnswer(200, {"date": date}, body))
     assert isinstance(outcome, Throttled) and outcome.retry_after == wait
-    assert outcome.scope == ("recipient" if "PhoneNumber" in code else "account")
+    assert outcome.scope == ("recipient" if "PhoneNumber" in code or "Marketing" in code else "account")
 
 
 def test_variables_are_numbered_without_a_gap() -> None:
@@ -152,3 +154,68 @@ def test_words_that_stop_the_account_say_so_for_each_number() -> None:
     )
     kinds: set[type[Outcome]] = {type(one) for one in found} if isinstance(found, list) else set()
     assert kinds == {Misconfigured}
+
+
+def report(config: dict[str, object], **changes: object) -> ReceiptEvent:
+    row = {
+        "user_receive_time": "2025-01-02 11:04:09",
+        "nationcode": "86",
+        "mobile": "13800138000",
+        "report_status": "FAIL",
+        "errmsg": "MK:0001",
+        "sid": "5000:1",
+    }
+    account = replace(ACCOUNT, config=CONFIG | config)
+    (event,) = SmsTencent().parse_hook(account, hook_request({"body": json.dumps([row | changes])}))
+    return event
+
+
+def test_the_clock_of_reports_is_the_accounts() -> None:
+    assert report({}).occurred_at == datetime(2025, 1, 2, 3, 4, 9, tzinfo=UTC)
+    assert report({"receipt_utc_offset": 0}).occurred_at == datetime(2025, 1, 2, 11, 4, 9, tzinfo=UTC)
+
+
+def test_a_report_names_the_number_as_it_is_kept() -> None:
+    assert report({}).address == "13800138000"
+    assert report({}, nationcode="1", mobile="3125550100").address == "+13125550100"
+
+
+def test_only_a_failure_says_that_a_number_is_bad() -> None:
+    assert report({}).bad_address
+    assert not report({}, report_status="SUCCESS").bad_address
+    assert not report({}, errmsg="UNDELIV").bad_address and not report({"bad_number_codes": "MK:0002"}).bad_address
+    for status, words, bad in (("FAIL", "MK:0001", True), ("SUCCESS", "MK:0001", False), ("FAIL", "UNDELIV", False)):
+        row = {
+            "UserReceiveTime": 1735787049,
+            "PhoneNumber": "+8613800138000",
+            "SerialNo": "5000:1",
+            "ReportStatus": status,
+            "Description": words,
+            "SessionContext": "r0",
+        }
+        body = json.dumps({"Response": {"PullSmsSendStatusSet": [row, row | {"SessionContext": "r7"}]}}).encode()
+        found = SmsTencent().read_query(ACCOUNT, envelopes(PHONES[0])[0], HttpAnswer(200, {}, body))
+        assert isinstance(found, list)
+        assert [(one.address, one.reference, one.bad_address) for one in found] == [("13800138000", "r0", bad)]
+        assert found[0].occurred_at == datetime(2025, 1, 2, 3, 4, 9, tzinfo=UTC)
+
+
+def test_a_question_reaches_beyond_clocks_that_differ() -> None:
+    sent_at = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+    kind = SmsTencent(clock=lambda: sent_at + timedelta(hours=1))
+    asked = json.loads(kind.build_query(ACCOUNT, envelopes(PHONES[0])[0], sent_at).body or b"")
+    assert (asked["BeginTime"], asked["EndTime"]) == (1735787045 - 600, 1735787045 + 3600 + 600)
+
+
+def test_what_the_account_adds_to_a_call() -> None:
+    account = replace(ACCOUNT, config=CONFIG | {"extend_code": 12, "sender_id": "UMS"})
+    added = json.loads(SmsTencent().build(account, envelopes(PHONES[0]), datetime.now(UTC)).body or b"")
+    plain = json.loads(SmsTencent().build(ACCOUNT, envelopes(PHONES[0]), datetime.now(UTC)).body or b"")
+    assert added == plain | {"ExtendCode": "12", "SenderId": "UMS"}
+
+
+def test_whose_of_several_a_refusal_was_is_looked_for() -> None:
+    body = b'{"Response":{"Error":{"Code":"InvalidParameterValue.IncorrectPhoneNumber"}}}'
+    for people, scope in ((PHONES[:1], "recipient"), (PHONES, "call")):
+        outcome = SmsTencent().read(ACCOUNT, envelopes(*people), HttpAnswer(200, {}, body))
+        assert isinstance(outcome, Rejected) and outcome.scope == scope

@@ -141,7 +141,7 @@ def _outcomes() -> Iterator[Rejected | Misconfigured | Throttled | Unknown]:
                     "recipient")  # fmt: skip
     yield Throttled("LimitExceeded.PhoneNumberOneHourLimit", "This number has had its share of messages for this hour.",
                     timedelta(hours=1), "recipient")  # fmt: skip
-    yield Throttled(AT_EIGHT, "Marketing goes out from 8 to 22 o'clock only.")
+    yield Throttled(AT_EIGHT, "Marketing goes out from 8 to 22 o'clock only.", scope="recipient")
 
 
 CODES: dict[str, Outcome] = {one.code: one for one in _outcomes()}
