@@ -215,6 +215,13 @@ def test_refusals_of_the_new_style(status: int, code: str, expected: type[Outcom
     assert isinstance(outcome, expected)
 
 
+def test_an_account_may_name_what_an_old_token_is_called() -> None:
+    said = answer({"code": "some.newName", "message": "x"}, 400)
+    named = replace(AS_ROBOT, config=AS_ROBOT.config | {"token_error_codes": "a.b, some.newName"})  # type: ignore[operator]
+    assert isinstance(DingtalkWork().read(named, envelopes("zhangsan"), said), StaleToken)
+    assert isinstance(DingtalkWork().read(AS_ROBOT, envelopes("zhangsan"), said), Unknown)
+
+
 def test_a_robots_token() -> None:
     adapter = DingtalkWork()
     asked = adapter.build_token(AS_ROBOT, NOW)

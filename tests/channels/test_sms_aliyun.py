@@ -189,6 +189,15 @@ def test_only_a_failure_says_that_a_number_is_bad(code: str, failed: bool, bad: 
         assert (event.state, event.bad_address) == ("failed" if failed else "delivered", bad)
 
 
+def test_the_clock_of_reports_is_the_accounts() -> None:
+    report = {"phone_number": "13800138000", "success": True, "report_time": "2025-01-02 11:04:09", "out_id": "r1"}
+    request = hook_request({"body": json.dumps([report])})
+    for hours in (8, 0, -5):
+        account = replace(ACCOUNT, config={**ACCOUNT.config, "receipt_utc_offset": hours})
+        (event,) = SmsAliyun().parse_hook(account, request)
+        assert event.occurred_at == datetime(2025, 1, 2, 11, 4, 9, tzinfo=UTC) - timedelta(hours=hours)
+
+
 def test_the_day_that_is_asked_for_is_that_of_beijing() -> None:
     late = datetime(2025, 1, 2, 16, 30, tzinfo=UTC)
     asked = dict(parse_qsl(urlsplit(SmsAliyun().build_query(ACCOUNT, ENVELOPE, late).url).query))
