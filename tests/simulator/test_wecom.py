@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from simulator.clock import beijing_day
 from tests.channels.peers import HttpPeer, http_answer
 from tests.simulator.clients import Simulator, wait_for
 
@@ -101,6 +103,19 @@ def test_a_secret_may_not_be_guessed(wecom: WeCom) -> None:
 )
 def test_wrong_messages_are_refused(wecom: WeCom, change: dict[str, Any], code: int) -> None:
     assert wecom.send("zhangsan", **change)["errcode"] == code
+
+
+def test_everybody_among_others_is_everybody(wecom: WeCom) -> None:
+    people = [{"id": "E", "wecom": "everybody1"}, {"id": "F", "wecom": "everybody2"}]
+    wecom.simulator.call("PUT", "/_sim/people", json.dumps(people))
+    before = len(wecom.simulator.ledger())
+    assert wecom.send("stranger|@all")["errcode"] == 0
+    assert len(wecom.simulator.ledger(before)) == 2
+
+
+def test_the_day_begins_at_midnight_in_beijing() -> None:
+    midnight = datetime(2025, 6, 15, 16, tzinfo=UTC).timestamp()
+    assert beijing_day(midnight) == beijing_day(midnight - 1) + 1 == beijing_day(midnight + 86399)
 
 
 def test_tokens_are_told_apart(wecom: WeCom) -> None:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from simulator.clock import beijing_day
 from simulator.outside import Answer, Call, Submission
 from simulator.provider import Message, answer_json
 from simulator.providers.feishu.rules import PREFIXES, REFUSED, FeishuError, batch_content, body_of
@@ -35,7 +36,7 @@ class Announcements:
         reached = list(dict.fromkeys(one for name in PEOPLE for one in lists[name] if one not in bad[name]))
         if not reached:
             raise FeishuError(11101, "no valid receiver")
-        today = (app_id, int(call.now) // 86400)
+        today = (app_id, beijing_day(call.now))
         if self._days.get(today, 0) + len(reached) > self.feishu.switches["batch_day"]:
             raise FeishuError(11247, "the number of messages of this day is used up")
 

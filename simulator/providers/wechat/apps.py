@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulator.clock import beijing_day
 from simulator.providers.wechat.rules import WeChatError
 from simulator.tokens import TokenDesk
 from simulator.world import SettingError
@@ -83,7 +84,7 @@ class Tokens:
 
     def issue_classic(self, appid: str, now: float, life_s: float, daily: int) -> tuple[str, float]:
         """Return a new token; WeChatError once the day's are used up."""
-        day = (appid, int(now) // DAY_S)
+        day = (appid, beijing_day(now))
         self.asked[day] += 1
         if self.asked[day] > daily:
             raise WeChatError("45009")

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 
-from simulator.providers.wechat.apps import DAY_S
+from simulator.clock import beijing_day
 from simulator.providers.wechat.rules import WeChatError
 
 BEIJING_S = 8 * 3600
@@ -20,7 +20,7 @@ class Quota:
 
     def count(self, appid: str, path: str, now: float, daily: int, per_minute: int) -> None:
         """Count a call; WeChatError where the day's or the minute's are used up."""
-        day, minute = (appid, path, int(now + BEIJING_S) // DAY_S), (appid, path, int(now) // 60)
+        day, minute = (appid, path, beijing_day(now)), (appid, path, int(now) // 60)
         if self._days[day] >= daily:
             raise WeChatError("45009")
         if self._minutes[minute] >= per_minute:

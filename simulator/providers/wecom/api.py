@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+from simulator.clock import beijing_day
 from simulator.outside import Answer, Arrival, Call, Outside, Submission
 from simulator.posting import Poster
 from simulator.provider import Message, Provider, Shown, answer_json
@@ -30,7 +31,7 @@ CALLBACK_TOKEN, AES_KEY = "umsCallbackToken", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXG
 PATHS = frozenset(
     f"/cgi-bin/{name}" for name in ("gettoken", "message/send", "message/recall", "user/getuserid", "webhook/send")
 )
-TOKEN_LIFE_S, RECALL_S, DAY_S = 7200, 86400, 86400
+TOKEN_LIFE_S, RECALL_S = 7200, 86400
 BAD_MEMBERS = {"invalid": "invaliduser", "left": "invaliduser", "unlicensed": "unlicenseduser"}
 DROPPED = "dropped"
 
@@ -215,7 +216,7 @@ class WeCom(Provider):
         reached = [name for name in dict.fromkeys(members) if name not in bad]
         if not reached:
             raise WeComError(81013, "user & party & tag all invalid")
-        today = (f"{account} day", int(call.now) // DAY_S)
+        today = (f"{account} day", beijing_day(call.now))
         if self._calls[today] + len(reached) > self.switches["daily"]:
             raise WeComError(45009, "api freq out of limit")
 

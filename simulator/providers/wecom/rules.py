@@ -53,7 +53,7 @@ def targets_of(body: Mapping[str, Any]) -> Targets:
     ):
         if len(names) > most:
             raise WeComError(code, "list too long")
-    return Targets([name.lower() for name in members], parties, tags, members == ["@all"])
+    return Targets([name.lower() for name in members], parties, tags, "@all" in members)
 
 
 def _names(body: Mapping[str, Any], field: str) -> list[str]:
