@@ -144,6 +144,15 @@ def test_subscription_receipts_are_silent_where_answers_carry_no_id(oa: Adapter,
     assert (event.state, event.provider_id) == ("delivered", "7")  # type: ignore[union-attr]
 
 
+def test_a_yes_or_no_to_one_template_says_nothing_of_the_account(oa: Adapter, mini: Adapter) -> None:
+    """An official account reaches people by other messages, too: only templates that the operator names count."""
+    entry = {"TemplateId": "T1", "SubscribeStatusString": "reject"}
+    event = {"FromUserName": "o1", "CreateTime": 1750000000, "MsgType": "event", "Event": "subscribe_msg_popup_event"}
+    said = called(json.dumps(event | {"List": entry}))
+    for kind, named, heard_of in ((oa, "", 0), (oa, "T1", 1), (oa, "T2", 0), (mini, "", 1), (mini, "T2", 0)):
+        assert len(kind.parse_hook(account(kind.kind, consent_templates=named), said)) == heard_of, (kind.kind, named)
+
+
 # what is sent
 
 
@@ -175,6 +184,22 @@ def test_each_message_wants_its_own_fields(oa: Adapter) -> None:
     assert oa.check_content({"template_id": "T", "data": {"letter1": "12"}}) == {}
     wrong = {"message_type": "subscribe", "template_id": "T", "data": {"letter1": "12"}}
     assert oa.check_content(wrong) == {"data": "letter1: at most 32 letters are allowed."}
+
+
+def test_a_mini_programs_message_is_fitted_and_says_what_a_tap_opens(mini: Adapter) -> None:
+    config = account("wechat_mini", miniprogram_state="trial", lang="en_US")
+    request = mini.build(config, envelope(template_id="T", data={"thing1": "a\nb" + "字" * 20}), AT)
+    assert isinstance(request, HttpRequest) and request.body is not None
+    body = json.loads(request.body)
+    assert body["data"] == {"thing1": {"value": "a b" + "字" * 16 + "…"}}
+    assert (body["miniprogram_state"], body["lang"], "page" in body) == ("trial", "en_US", False)
+    _url, plain = sent(mini, template_id="T", data={"thing1": "a"})
+    assert (plain["miniprogram_state"], plain["lang"]) == ("formal", "zh_CN")
+    assert mini.check_content({"template_id": "T", "data": {"phrase1": "ok"}}) == {
+        "data": "phrase1: at most 5 Chinese characters are allowed, nothing else."
+    }
+    with pytest.raises(ValueError):
+        sent(mini, template_id="T", data={"thing1": "\n"})
 
 
 def test_a_token_is_written_so_that_it_stays_one_parameter(mini: Adapter) -> None:

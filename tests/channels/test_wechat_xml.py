@@ -19,6 +19,7 @@ def test_text_is_read_with_and_without_cdata() -> None:
         b"<xml><A></xml>",
         b"\xff\xfe<xml/>",
         b'<!DOCTYPE xml [<!ENTITY a "b">]><xml><A>&a;</A></xml>',
+        b'<!DOCTYPE xml SYSTEM "file:///etc/hostname"><xml/>',
         b'<?xml version="1.0" encoding="utf-16"?><xml/>' + "<!DOCTYPE x>".encode("utf-16-le"),
         b"<xml><A>" + b"x" * LARGEST + b"</A></xml>",
         b"<" * 60000,
