@@ -8,7 +8,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from apps.channels.contract import Account, AddressEvent, Envelope, HttpAnswer, HttpRequest, Token
+from apps.channels.contract import (
+    Account,
+    AddressEvent,
+    AddressLimit,
+    BadReceipt,
+    Envelope,
+    HttpAnswer,
+    HttpRequest,
+    Token,
+)
 from apps.channels.hooks import greeting, heard
 from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Rejected, StaleToken, Throttled, Unknown
 from apps.channels.providers.dingtalk_robot.adapter import DingtalkRobot, sign
@@ -153,6 +162,17 @@ def test_who_left_and_who_joined() -> None:
             assert isinstance(event, AddressEvent) and event.occurred_at.timestamp() == 1750000000
             moves.append((event.address, event.reachable, event.reason))
     assert moves == [("zhangsan", False, "left"), ("lisi", False, "left"), ("wangwu", True, "joined")]
+
+
+def test_an_old_event_is_refused_and_limits_are_the_providers() -> None:
+    given = KIND["hooks"][0]
+    request = hook_request(given)
+    assert heard(DingtalkWork(), WORK, request)
+    with pytest.raises(BadReceipt):
+        heard(DingtalkWork(), WORK, replace(request, received_at=request.received_at + timedelta(days=1)))
+    assert DingtalkWork.capabilities.address_limits == (AddressLimit(500, timedelta(days=1)),)
+    assert DingtalkRobot.capabilities.address_limits == (AddressLimit(20, timedelta(minutes=1)),)
+    assert DingtalkWork.capabilities.recall_within == timedelta(days=1)
 
 
 # as a robot

@@ -1,13 +1,15 @@
 """FCM beyond what every kind must keep: whom a refusal blames, how long to wait, whose project, what the app is given."""
 
 import json
+from base64 import urlsafe_b64decode
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
-from apps.channels.contract import HttpAnswer
+from apps.channels.contract import HttpAnswer, HttpRequest
 from apps.channels.outcomes import Outcome, Rejected, StaleToken, Throttled, Unknown
 from apps.channels.providers.push_fcm.adapter import PushFcm
 from tests.channels.golden_files import NOW, Kind, kinds
@@ -105,3 +107,13 @@ def test_data_values_are_text_and_the_reference_is_ours(kind: Kind) -> None:
     message = json.loads(request.body)["message"]  # type: ignore[union-attr, arg-type]
     assert message["data"] == {"n": "5", "delivery": "k3x9"} and message["fid"] == envelope.address
     assert message["android"]["ttl"] == "0s" and message["apns"]["headers"]["apns-expiration"] == "0"
+
+
+def test_the_assertion_is_meant_for_google_whatever_road_it_takes(kind: Kind) -> None:
+    account = replace(kind.account, config=kind.given["config"] | {"token_url": "https://proxy.bank.example/token"})
+    request = kind.adapter.build_token(account, NOW)
+    assert isinstance(request, HttpRequest) and request.url == "https://proxy.bank.example/token"
+    claims = parse_qs((request.body or b"").decode())["assertion"][0].split(".")[1]
+    said = json.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    assert said["aud"] == "https://oauth2.googleapis.com/token"
+    assert (said["iat"], said["exp"]) == (int(NOW.timestamp()), int(NOW.timestamp()) + 3600)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -74,3 +75,26 @@ def test_what_is_said_of_the_whole_call_counts_for_all(envelopes: list[Envelope]
     assert isinstance(said(2002, 429), Throttled) and isinstance(said(2006, 403), Misconfigured)
     alone = said(1003, 400)
     assert isinstance(alone, Rejected) and alone.scope == "call"
+
+
+def test_the_day_that_is_asked_for_is_that_of_beijing() -> None:
+    late = datetime(2025, 1, 2, 16, 30, tzinfo=UTC)
+    asked = json.loads(PushJPush().build_poll(account(), "181", ["r0"], late).body or b"")
+    assert asked == {"msg_id": 181, "registration_ids": ["r0"], "date": "2025-01-03"}
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("17", 17), ("99999", 3600), ("soon", None), ("", None)])
+def test_a_used_up_minute_is_waited_out(envelopes: list[Envelope], header: str, seconds: int | None) -> None:
+    answer = HttpAnswer(429, {"x-rate-limit-reset": header}, b'{"error":{"code":2002}}')
+    outcome = PushJPush().read(account(), envelopes, answer)
+    assert isinstance(outcome, Throttled)
+    assert outcome.retry_after == (None if seconds is None else timedelta(seconds=seconds))
+
+
+def test_an_error_beside_an_id_is_no_acceptance() -> None:
+    """1011 may carry the id of the push that reached nobody."""
+    one = [Envelope(content={"alert": "x"}, **KIND["envelopes"][0])]
+    body = b'{"msg_id":"181","error":{"code":1011,"message":"x"}}'
+    for status in (200, 400):
+        outcome = PushJPush().read(account(own_texts_per_call=0), one, HttpAnswer(status, {}, body))
+        assert isinstance(outcome, Rejected) and outcome.code == "1011"
