@@ -1,4 +1,4 @@
-"""The error tables of three contract sheets, written down a second time: each code is there, and means what it should.
+"""The tables of three contract sheets, written down a second time: each code is there, and means what it should.
 
 A row that stands otherwise in a sheet says why.
 """
@@ -78,6 +78,12 @@ WAITS = {  # seconds; a wait that the answer names itself is not in the table
     "feishu_app": {"230020": 2},
     "feishu_robot": {"11232": 5, "99991400": 5},
 }
+HOOKS = {  # what is answered to a callback, by which the provider knows that it was taken
+    "wechat_oa": ("text/plain", b"success"),
+    "wechat_mini": ("text/plain", b"success"),
+    "wecom_app": ("text/plain", b""),
+    "feishu_app": ("application/json", b"{}"),
+}
 KINDS = [kind for kind in kinds() if kind.name in TABLES]
 
 
@@ -99,6 +105,11 @@ def test_who_is_throttled_waits_as_long_as_the_contract_says(kind: Kind) -> None
         code: one.retry_after for code, one in kind.codes.items() if isinstance(one, Throttled) and one.retry_after
     }
     assert waits == {code: timedelta(seconds=seconds) for code, seconds in WAITS.get(kind.name, {}).items()}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.name in HOOKS], ids=lambda kind: kind.name)
+def test_a_callback_is_answered_as_the_provider_wants_it(kind: Kind) -> None:
+    assert kind.adapter.hook_answer == HOOKS[kind.name] and kind.adapter.hook_trust == "signature"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.channels.contract import BadReceipt, Envelope, HttpAnswer, HttpRequest
+from apps.channels.contract import AddressLimit, BadReceipt, Envelope, HttpAnswer, HttpRequest
 from apps.channels.hooks import heard
 from apps.channels.outcomes import Accepted, Misconfigured, Rejected, Throttled, Unknown
 from apps.channels.wire.feishu import FeishuCrypt, robot_sign
@@ -123,6 +123,19 @@ def test_a_read_is_for_the_kind_of_id_that_the_account_uses(app: Kind, kind_of_i
     account = replace(app.account, config={**app.account.config, "receive_id_type": kind_of_id})
     (event,) = heard(app.adapter, account, hook_request(app.given["hooks"][0]))
     assert event.address == {"union_id": "on_ums01", "user_id": "u01"}[kind_of_id]
+
+
+def test_what_the_contract_gives_a_person_a_group_and_a_message(app: Kind, robot: Kind, announcement: Kind) -> None:
+    second, minute = timedelta(seconds=1), timedelta(minutes=1)
+    assert app.adapter.capabilities.address_limits == (AddressLimit(5, second),)
+    assert robot.adapter.capabilities.address_limits == (AddressLimit(5, second), AddressLimit(100, minute))
+    assert app.adapter.capabilities.idempotency_window == timedelta(hours=1)
+    # a KB may be 1000 bytes as well as 1024: ours are the smaller ones, of the whole JSON
+    for kind, text, title in ((app, 149_989, 29_000), (announcement, 29_989, 29_000), (robot, 18_989, 18_000)):
+        assert kind.adapter.check_content({"text": "x" * text}) == {}
+        assert set(kind.adapter.check_content({"text": "x" * (text + 1)})) == {"text"}
+        assert kind.adapter.check_content({"text": "x" * title, "title": "t"}) == {}
+        assert set(kind.adapter.check_content({"text": "x" * (title + 1000), "title": "t"})) == {"text"}
 
 
 # --- the forms

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from apps.channels.contract import BadReceipt, Envelope, HttpAnswer, Idempotency
+from apps.channels.contract import AddressLimit, BadReceipt, Envelope, HttpAnswer, Idempotency
 from apps.channels.hooks import heard
 from apps.channels.outcomes import Accepted, Rejected, Unknown
 from tests.channels.golden_files import NOW, Kind, hook_request, kinds
@@ -45,6 +45,27 @@ def test_names_come_back_in_lower_case_and_the_lists_may_be_missing(kind: Kind) 
     found = kind.adapter.read(kind.account, envelopes("ZhangSan"), answered(invaliduser="zhangsan"))
     assert isinstance(found, Rejected)
     assert kind.adapter.read(kind.account, envelopes("a", "b"), answered()) == Accepted("M1")
+
+
+def test_what_the_contract_gives_a_member_a_group_and_a_recall(kind: Kind) -> None:
+    can, minute = kind.adapter.capabilities, timedelta(minutes=1)
+    assert can.address_limits == (AddressLimit(30, minute), AddressLimit(1000, timedelta(hours=1)))
+    assert can.recall_within == timedelta(hours=24)
+    robot = next(one for one in kinds() if one.name == "wecom_robot").adapter
+    assert robot.capabilities.address_limits == (AddressLimit(20, minute),)
+    assert robot.check_content({"text": "字" * 1365, "format": "markdown"}) == {}
+    assert set(robot.check_content({"text": "字" * 1366, "format": "markdown"})) == {"text"}
+    assert set(robot.check_content({"text": "x", "format": "markdown", "mentions": "a"})) == {"mentions"}
+    for key in ("short", "0b1c2d3e&x=1", ""):
+        with pytest.raises(ValueError):
+            robot.build(kind.account, [Envelope("k", "r", key, {"text": "x"})], NOW)
+
+
+def test_a_confidential_account_says_so_in_each_call(kind: Kind) -> None:
+    for setting, said in (("1", 1), ("0", 0), ("", 0)):
+        account = replace(kind.account, config={**kind.account.config, "safe": setting})
+        request = kind.adapter.build(account, envelopes("a"), NOW)
+        assert json.loads(request.body or b"")["safe"] == said  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("address", ["@all", "@ALL", "a|b", "a b", "", "x" * 65])
@@ -94,6 +115,15 @@ def test_busy_says_nothing_of_the_message(name: str) -> None:
     one = next(one for one in kinds() if one.name == name)
     busy = one.adapter.read(one.account, one.envelopes(), answered(errcode=-1, errmsg="system busy"))
     assert isinstance(busy, Unknown) and busy.code == "-1" and not busy.unmapped
+
+
+def test_a_callback_of_yesterday_is_refused(kind: Kind) -> None:
+    for given in kind.given["hooks"] + kind.given["greetings"]:
+        request = hook_request(given)
+        heard(kind.adapter, kind.account, request)
+        for late in (timedelta(hours=2), -timedelta(hours=2)):
+            with pytest.raises(BadReceipt, match="too old"):
+                heard(kind.adapter, kind.account, replace(request, received_at=request.received_at + late))
 
 
 def test_a_hook_without_secrets_hears_nothing(kind: Kind) -> None:

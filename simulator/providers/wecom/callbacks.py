@@ -47,4 +47,5 @@ def _parcel(url: str, body: bytes) -> Parcel:
 
 
 def _taken(status: int, body: bytes) -> bool:
-    return status == 200
+    """A body would be an answer to the member, and would have to be encrypted."""
+    return status == 200 and not body
