@@ -113,6 +113,12 @@ def test_the_gateway_says_how_long_to_wait(app: Kind) -> None:
         assert isinstance(outcome, Throttled) and outcome.retry_after == wait
 
 
+@pytest.mark.parametrize("code", [230013, 99991400, 99991663, 0])
+def test_an_error_of_the_server_says_nothing_of_the_message(app: Kind, code: int) -> None:
+    outcome = app.adapter.read(app.account, app.envelopes(), answered(502, code=code, msg="x"))
+    assert isinstance(outcome, Unknown) and outcome.code == "http_502"
+
+
 def test_a_key_that_is_too_long_is_not_cut(app: Kind) -> None:
     with pytest.raises(ValueError):
         app.adapter.build(app.account, [replace(app.envelopes()[0], key="u" * 51)], NOW)
