@@ -106,7 +106,14 @@ def test_a_repeated_uuid_may_answer_with_an_error(app: Kind) -> None:
 
 def test_the_gateway_says_how_long_to_wait(app: Kind) -> None:
     refused = answered(429, code=99991400, msg="x")
-    for header, wait in (("9", timedelta(seconds=9)), ("0", timedelta(seconds=1)), ("soon", None), ("", None)):
+    waits = {
+        "9": timedelta(seconds=9),
+        "0": timedelta(seconds=1),
+        "99999999": timedelta(days=1),
+        "soon": None,
+        "": None,
+    }
+    for header, wait in waits.items():
         outcome = app.adapter.read(
             app.account, app.envelopes(), replace(refused, headers={"x-ogw-ratelimit-reset": header})
         )
