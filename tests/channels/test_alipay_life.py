@@ -7,11 +7,11 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from apps.channels.contract import Account, AddressEvent, Envelope, HttpAnswer, HttpRequest
+from apps.channels.contract import Account, AddressEvent, BadReceipt, Envelope, HttpAnswer, HttpRequest
 from apps.channels.hooks import greeting, heard
 from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Rejected, Throttled, Unknown
 from apps.channels.providers.alipay_life.adapter import AlipayLife
@@ -146,6 +146,26 @@ def test_who_follows_and_who_left() -> None:
         events = heard(adapter, account(), request)
         assert greeting(adapter, account(), request) is None
         assert [asdict_of(event) for event in events] == given["events"]
+
+
+def test_which_check_callbacks_pass_is_the_accounts_choice() -> None:
+    """The older check leaves sign_type out, too; a form signed one way does not pass the other."""
+    form = {
+        "service": "s",
+        "charset": "utf-8",
+        "sign_type": "RSA2",
+        "biz_content": "<XML><EventType>enter</EventType></XML>",
+    }
+    theirs = rsa.private_key(KEYS["alipay_private"])
+    for signed_as, without in (("v1", ("sign", "sign_type")), ("v2", ("sign",))):
+        sign = rsa.sign(theirs, canonical(form, without).encode())
+        request = hook_request({"body": urlencode(form | {"sign": sign})})
+        for checked_as in ("v1", "v2"):
+            if checked_as == signed_as:
+                assert heard(AlipayLife(), account(callback_check=checked_as), request) == []
+            else:
+                with pytest.raises(BadReceipt):
+                    heard(AlipayLife(), account(callback_check=checked_as), request)
 
 
 def asdict_of(event: Any) -> dict[str, Any]:
