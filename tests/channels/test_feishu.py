@@ -199,6 +199,13 @@ def test_the_days_announcements_are_back_at_midnight_in_beijing(announcement: Ki
     assert isinstance(outcome, Throttled) and outcome.retry_after == wait
 
 
+@pytest.mark.parametrize("data", [{}, {"message_id": ""}, {"message_id": 7}, [], None])
+def test_a_success_without_an_id_is_none(announcement: Kind, app: Kind, data: object) -> None:
+    for kind in (announcement, app):
+        outcome = kind.adapter.read(kind.account, kind.envelopes(), answered(code=0, data=data))
+        assert isinstance(outcome, Unknown) and outcome.code == "unreadable"
+
+
 @pytest.mark.parametrize("kind_of_id", ["open_id", "union_id", "user_id"])
 def test_the_list_is_named_after_the_kind_of_id(announcement: Kind, kind_of_id: str) -> None:
     config = {**announcement.account.config, "receive_id_type": kind_of_id}
