@@ -57,6 +57,9 @@ class Sessions:
         assert isinstance(request, SessionRequest)
         self.client.start(tag, request, start_by)
 
+    def call_off(self) -> None:
+        self.client.call_off()
+
     def poll(self, timeout_s: float) -> list[tuple[Any, Answer | TransportFault]]:
         """As the clients do. What came in meanwhile is in the inbox and acknowledged, or kept for the next poll."""
         answers: list[tuple[Any, Answer | TransportFault]] = list(self.client.poll(timeout_s))

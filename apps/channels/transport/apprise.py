@@ -65,6 +65,10 @@ class AppriseClient:
         """Takes a message; `poll` gives it back with `tag`. Not begun by `start_by` (CLOCK_BOOTTIME, s), it never is."""
         self._waiting.append((tag, request, start_by))
 
+    def call_off(self) -> None:
+        """What still waits for a worker is not begun any more: `poll` gives it back so."""
+        self._waiting = deque((tag, request, 0.0) for tag, request, _start_by in self._waiting)
+
     def poll(self, timeout_s: float) -> list[Done]:
         """Drives all messages; returns what is finished, at once if something is, else within `timeout_s`."""
         deadline = time.monotonic() + timeout_s

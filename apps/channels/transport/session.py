@@ -101,6 +101,12 @@ class SessionClient:
         else:
             self.finish(message, TransportFault(False, "empty", "The message has no part."))
 
+    def call_off(self) -> None:
+        """What still waits for a session is not begun any more: `poll` gives it back so."""
+        waiting, self._waiting = self._waiting, deque()
+        for message in waiting:
+            self.finish(message, NOT_STARTED)
+
     def poll(self, timeout_s: float) -> list[tuple[object, Outcome]]:
         """Drives all sessions; returns what is finished, at once if something is or came in, else within `timeout_s`."""
         deadline = time.monotonic() + timeout_s

@@ -313,6 +313,13 @@ class SmtpClient:
         else:
             self._pool(request.server).waiting.append(mail)
 
+    def call_off(self) -> None:
+        """What still waits for a connection is not begun any more: `poll` gives it back so."""
+        for pool in self._pools.values():
+            waiting, pool.waiting = pool.waiting, deque()
+            for mail in waiting:
+                self.finish(mail, NOT_STARTED)
+
     def _pool(self, server: SmtpServer) -> _Pool:
         if self._known is not None and self._known[0] is server:
             return self._known[1]
