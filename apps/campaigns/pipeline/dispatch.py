@@ -112,7 +112,8 @@ class _Stream:
         except (TokenRefused, TokenBusy) as refused:
             self._written(partial(_not_signed_in, batch, refused))
             return True
-        self.sendings.append(Sending(order, self.transports.of(order.account_row), self.stop_at))
+        account, transports = order.account_row, self.transports
+        self.sendings.append(Sending(order, transports.of(account), transports.tally(account), self.stop_at))
         return True
 
     def _listen(self) -> None:
@@ -126,7 +127,7 @@ class _Stream:
             sending = call.flight.sending
             outcome = sending.note(call, answer)
             if isinstance(outcome, Accepted) and not sending.order.account_row.faults:
-                sending.good += 1  # the usual case, which writes nothing
+                sending.tally.good += 1  # the usual case, which writes nothing
             else:
                 judged.append((sending, outcome))
         for sending, outcome in judged:
@@ -147,10 +148,12 @@ class _Stream:
             self.heard += client.poll(0.0 if self.heard else seconds / len(clients))
 
     def _stop(self, account: ChannelAccount) -> None:
-        """The account's breaker opened: none of its batches opens a further window."""
+        """The account must not be called now: none of its batches opens a further window, and what waits is not begun."""
         for sending in self.sendings:
             if sending.order.account_row.pk == account.pk:
                 sending.leave_as = sending.leave_as or "READY"
+                sending.stopped = True
+                sending.client.call_off()
 
     def _close_what_is_over(self) -> None:
         """Writes the windows that were heard to their end, and gives back the batches that have none left."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from datetime import timedelta
 from functools import cache
 
 from django.conf import settings
@@ -108,12 +109,30 @@ def give_back(batch: Batch, state: str = "READY", pause: float = 0.0) -> None:
 
 
 def open_breaker(account: ChannelAccount, reason: str, longest: float = 600.0) -> None:
-    """Stops leases of this account for 5 s, doubling with every fault in a row; said once in the account's own row."""
+    """Stops leases of this account for 5 s, doubling with every fault in a row; said once in the account's own row.
+
+    What else comes to a bad end while it is open was in flight already, and is no further fault.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE ums_channels_channelaccount SET faults = faults + 1, open_reason = %s, "
-            "open_until = now() + make_interval(secs => least(%s, 5 * power(2, least(faults, 12)))) WHERE id = %s",
+            "open_until = now() + make_interval(secs => least(%s, 5 * power(2, least(faults, 12)))) WHERE id = %s "
+            "AND (open_until IS NULL OR open_until <= now())",
             [reason[:200], longest, account.pk],
+        )
+
+
+def slow_down(account: ChannelAccount, reason: str, wait: timedelta | None) -> None:
+    """The provider finds the account too fast: no leases for as long as it asks, from 1 to 5 s; no fault is counted.
+
+    Not longer, since one-time passwords share the account: each row that was refused waits its own full time.
+    """
+    seconds = min(5.0, max(1.0, wait.total_seconds() if wait else 0.0))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE ums_channels_channelaccount SET open_until = now() + make_interval(secs => %s), open_reason = %s "
+            "WHERE id = %s AND (open_until IS NULL OR open_until <= now())",
+            [seconds, reason[:200], account.pk],
         )
 
 

@@ -18,9 +18,9 @@ from django.db import connection
 from apps.campaigns.ambiguity import After, History, after
 from apps.campaigns.pipeline import address_space
 from apps.campaigns.pipeline.calls import grouped, keys_of_their_own
-from apps.campaigns.pipeline.lease import close_breaker, open_breaker
+from apps.campaigns.pipeline.lease import close_breaker, open_breaker, slow_down
 from apps.campaigns.pipeline.results import Result
-from apps.campaigns.pipeline.transports import Client
+from apps.campaigns.pipeline.transports import Client, Tally
 from apps.campaigns.pipeline.window import (
     Item,
     LeaseLost,
@@ -33,7 +33,16 @@ from apps.campaigns.pipeline.window import (
 from apps.campaigns.states import MessageClass
 from apps.channels import tokens
 from apps.channels.contract import Answer, Envelope, TransportFault
-from apps.channels.outcomes import Accepted, Misconfigured, Outcome, Rejected, StaleToken, Unavailable, Unknown
+from apps.channels.outcomes import (
+    Accepted,
+    Misconfigured,
+    Outcome,
+    Rejected,
+    StaleToken,
+    Throttled,
+    Unavailable,
+    Unknown,
+)
 from apps.channels.transport.http import fetch
 from apps.channels.unmapped import count_unmapped
 from ums_site.clock import boottime, transaction_now
@@ -70,7 +79,7 @@ class Call(NamedTuple):
 class Sending:
     """A leased batch. `flights` are its open windows; `stopped` says that its account must not be called for now."""
 
-    def __init__(self, order: Order, client: Client, stop_at: float) -> None:
+    def __init__(self, order: Order, client: Client, tally: Tally, stop_at: float) -> None:
         self.order = order
         self.client = client
         self.stop_at = stop_at
@@ -79,7 +88,9 @@ class Sending:
         self.pause = 0.0
         self.stopped = False
         self.stale = False  # the provider refused the access token
-        self.good = self.bad = 0
+        if tally.good + tally.bad >= JUDGED_AFTER:  # enough to judge by; few calls make a lease, then they add up
+            tally.good = tally.bad = 0
+        self.tally = tally
 
     def open_window(self) -> None:
         """Commits the intent of the next rows and begins their calls; where there is nothing more to do, `leave_as`."""
@@ -254,18 +265,25 @@ class Sending:
             self.stopped = True
         elif isinstance(outcome, StaleToken):
             self._renew(outcome)
-        elif isinstance(outcome, (Unavailable, Unknown)) and outcome.code != "not_started":
+        elif isinstance(outcome, Throttled) and outcome.scope == "account":
+            if not self.stopped:
+                slow_down(account, outcome.words, outcome.retry_after)
+                self.stopped = True
+        elif isinstance(outcome, Unavailable) and outcome.code == "not_started":
+            return  # it says nothing of the account
+        elif isinstance(outcome, (Unavailable, Unknown)):
             if isinstance(outcome, Unknown) and outcome.unmapped:
                 count_unmapped(account.kind, outcome.code)
             if self.order.adapter.capabilities.host_per_address:
                 return
-            self.bad += 1
-            if account.faults or (self.bad + self.good >= JUDGED_AFTER and self.bad >= self.good):
+            tally = self.tally
+            tally.bad += 1
+            if account.faults or (tally.bad + tally.good >= JUDGED_AFTER and tally.bad >= tally.good):
                 open_breaker(account, outcome.words)
-                self.stopped, self.good, self.bad = True, 0, 0
+                self.stopped, tally.good, tally.bad = True, 0, 0
         else:
-            self.good += 1
-            if account.faults and not self.leave_as and not self.stopped:
+            self.tally.good += 1
+            if account.faults and not self.stopped:
                 close_breaker(account)
 
     def _renew(self, stale: StaleToken) -> None:

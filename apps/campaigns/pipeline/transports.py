@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,11 +22,24 @@ Client = HttpClient | SmtpClient | Sessions | AppriseClient
 Heard = tuple[Any, Answer | TransportFault]  # what was given to a client's `start` with a call, and how the call ended
 
 
+@dataclass(slots=True)
+class Tally:
+    """How the calls of an account have gone of late: what its breaker is judged by."""
+
+    good: int = 0
+    bad: int = 0
+
+
 class Transports:
     """Clients by account id, kept for a slice of time; `close` says goodbye on all connections."""
 
     def __init__(self) -> None:
         self._clients: dict[int, Client] = {}
+        self._tallies: defaultdict[int, Tally] = defaultdict(Tally)
+
+    def tally(self, account: ChannelAccount) -> Tally:
+        """The count of this account's calls, kept from one batch to the next."""
+        return self._tallies[account.pk]
 
     def of(self, account: ChannelAccount) -> Client:
         """The client for this account, made at its first use."""
