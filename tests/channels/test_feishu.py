@@ -223,6 +223,8 @@ def test_a_robot_signs_only_where_it_has_a_secret(robot: Kind) -> None:
     content = {"text": "值班提醒"}
     bare = written(robot, Envelope("k", "r", "0b1c2d3e-4f5a", content))
     assert bare == {"msg_type": "text", "content": {"text": "值班提醒"}}
+    post = written(robot, Envelope("k", "r", "0b1c2d3e-4f5a", content | {"title": "题"}))
+    assert post["msg_type"] == "post" and post["content"]["post"]["zh_cn"]["title"] == "题"
     signed = written(robot, Envelope("k", "r", "0b1c2d3e-4f5a|s3cr3t", content))
     assert signed["timestamp"] == str(int(NOW.timestamp())) and signed["sign"] == robot_sign(
         signed["timestamp"], "s3cr3t"
