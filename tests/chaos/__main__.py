@@ -4,7 +4,7 @@ ONLY=F1,F8      these scenarios (F3 means all its points)
 PROFILES=NONE   these profiles
 SEEDS=3         seeds 1 to 3
 N=2000          people in a campaign
-JOBS=3          cases at once
+JOBS=4          cases at once
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> int:
         for size in sorted({case[3] for case in cases}):
             ground.make_template(f"{TEMPLATE}_{size}", size)
         together = [case for case in cases if not SCENARIOS[case[0]].alone]
-        with ThreadPoolExecutor(int(os.environ.get("JOBS", "3"))) as pool:
+        with ThreadPoolExecutor(int(os.environ.get("JOBS", "4"))) as pool:
             passed = list(pool.map(lambda numbered: run_apart(*numbered), enumerate(together, start=1)))
         passed += [run_apart(0, case) for case in cases if SCENARIOS[case[0]].alone]
     finally:

@@ -31,8 +31,8 @@ class Profile:
     our_keys: bool = True
 
 
-SMS = stage.BODIES["sms_aliyun"]
-PUSH = stage.BODIES["push_jpush"]
+BODIES: Any = stage.BODIES
+SMS, PUSH = BODIES["sms_aliyun"], BODIES["push_jpush"]
 SESSION = {"text": "${name}，您的余额为${balance}元。"}
 TENCENT = {
     "sign_name": "优选银行",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from django.db import connection
 
@@ -35,7 +36,7 @@ ACCOUNT_AT_FAULT = {
 
 def provider_down(ground: Field) -> Expected:
     """F16: every call fails until the breaker has opened and a probe has failed too; then the provider is back."""
-    ground.in_flight = 10
+    ground.in_flight = OPENS_AFTER // 2
     ground.script({"match": "all", "do": ["500"]})
     ground.prepare()
     ground.start_crew(workers=WORKERS)
@@ -49,7 +50,8 @@ def provider_down(ground: Field) -> Expected:
     ground.rest(75)
     expected = _exactly_lost(ground)
     expected.note = f"opened after {opened} calls of {_senders(ground)} senders, {probes} probes"
-    expected.hold(opened <= OPENS_AFTER * _senders(ground), f"{opened} calls until the breaker was open")
+    flying = 0 if ground.profile.per_call == 1 else ground.in_flight  # a window of a whole batch: what had begun
+    expected.hold(opened <= (OPENS_AFTER + flying) * _senders(ground), f"{opened} calls until the breaker was open")
     expected.hold(probes <= PROBES * _senders(ground), f"{probes} probes")
     expected.hold(not ground.account().faults, "the breaker is not closed at rest")
     return expected
@@ -57,7 +59,10 @@ def provider_down(ground: Field) -> Expected:
 
 def provider_hangs(ground: Field) -> Expected:
     """F18: calls that are never answered, or a byte a second; another account on the same workers goes on."""
-    ground.script({"match": "every:6@0", "do": ["hang"]}, {"match": "every:6@3", "do": ["accept", "drip(2)"]})
+    often = {"times": 20}
+    ground.script(
+        {"match": "every:6@0", "do": ["hang"], **often}, {"match": "every:6@3", "do": ["accept", "drip(2)"], **often}
+    )
     ground.prepare()
     beside = ground.prepare_beside()
     ground.start_crew(workers=WORKERS)
@@ -87,8 +92,7 @@ def provider_throttles(ground: Field) -> Expected:
     ground.wait(lambda: ground.fired("429") == 12, 40, "twelve refusals")
     ground.wait(lambda: not _count(ground, "d.state IN ('PENDING', 'SENDING')"), 60, "the first turn of all")
     waits = [float(one) for (one,) in _rows(ground, ASKED_TO_WAIT)]
-    _hasten(ground)
-    ground.rest(60)
+    ground.wait(lambda: _hasten(ground) or ground.at_rest(), 60, "rest")
     expected = _exactly_lost(ground)
     most = int(ground.one("SELECT max(attempts) FROM campaigns_delivery WHERE campaign_id = %s", ground.campaign.pk))
     early = int(ground.one(EARLY, ground.campaign.pk))
@@ -112,7 +116,7 @@ SELECT count(*) FROM campaigns_attempt a JOIN campaigns_attempt b
 ON b.delivery_id = a.delivery_id AND b.number = a.number + 1
 JOIN campaigns_delivery d ON d.id = a.delivery_id AND d.campaign_id = %s
 WHERE a.outcome = 'throttled' AND a.code IN ('RequestLimitExceeded', '0x58', '45009')
-AND b.intent_at < a.finished_at + interval '0.9 s'
+AND b.intent_at < a.intent_at + interval '0.95 s'
 """
 
 
@@ -125,10 +129,10 @@ def throttled_without_end(ground: Field) -> Expected:
     time.sleep(4)
     calls = ground.fired("429")
     ground.script()
-    _hasten(ground)
     ground.wait(lambda: _hasten(ground) or ground.at_rest(), 75, "rest")
     expected = _exactly_lost(ground)
-    most = 6 * _senders(ground) * OPENS_AFTER
+    # a second of pause after each turn, in which a sender may have two windows in flight
+    most = 5 * _senders(ground) * 2 * ground.in_flight
     expected.note += f"; {calls} calls refused in four seconds"
     expected.hold(calls <= most, f"{calls} calls in four seconds, at most {most} may be")
     return expected
@@ -180,7 +184,8 @@ def provider_talks_nonsense(ground: Field) -> Expected:
     refused = ground.fired("refuse")
     cut = _attempts(ground, "a.code = 'truncated'")
     expected.note += f"; {seen} unmapped, {cut} cut, largest sender {largest:.0f} MB"
-    expected.hold(refused > 0 and seen == refused, f"{seen} unmapped codes counted, {refused} were sent")
+    heard = refused if not session else min(seen, refused)  # an answer may die with its session
+    expected.hold(seen > 0 and seen == heard, f"{seen} unmapped codes counted, {refused} were sent")
     expected.hold(session or cut > 0, "no answer was cut at the cap")
     expected.hold(0 < largest <= LARGEST_SENDER_MB, f"a sender took {largest:.0f} MB")
     return expected
@@ -209,6 +214,12 @@ def account_refused(ground: Field) -> Expected:
     expected.hold(burnt <= 1, f"{burnt} tries burnt for one delivery")
     expected.hold(faults <= _senders(ground), f"one failure counted as {faults} in a row")
     return expected
+
+
+CALLED_AND_BURNT = """
+SELECT max((SELECT count(*) FROM campaigns_attempt a WHERE a.delivery_id = d.id AND a.outcome <> 'not_started')), max(burnt)
+FROM campaigns_delivery d WHERE campaign_id = %s
+"""
 
 
 def token_ends_early(ground: Field) -> Expected:
@@ -247,8 +258,10 @@ def _exactly_lost(ground: Field) -> Expected:
             ground.campaign.pk,
         )
     )
-    exact = 0 if ground.profile.keyed else lost
-    return Expected(exact, exact, f"{lost} without an answer")
+    if ground.profile.keyed:
+        return Expected(0, 0, f"{lost} without an answer")
+    # who was alone in a call may be sent it again where equal content counts once
+    return Expected(lost, lost if ground.profile.our_keys else None, f"{lost} without an answer")
 
 
 def _attempts(ground: Field, which: str) -> int:
@@ -262,7 +275,7 @@ def _count(ground: Field, which: str) -> int:
     )
 
 
-def _rows(ground: Field, sql: str) -> list[tuple]:
+def _rows(ground: Field, sql: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, [ground.campaign.pk])
         return list(cursor.fetchall())
