@@ -143,9 +143,12 @@ def after_crash(
     now: datetime,
     t_http: timedelta,
 ) -> After:
-    """Where a delivery goes whose worker died between intent and result: ambiguous, poison at the third time."""
+    """Where a delivery goes whose worker died between intent and result: ambiguous, poison at the third time.
+
+    A call for several goes on until its attempts are used up: hundreds would pay for one of them, or for bad luck.
+    """
     decided = _after_unknown("worker_lost", history, capabilities, message_class, now, t_http)
-    if decided.state == "HELD" and crashes >= MOST_CRASHES:
+    if decided.state == "HELD" and history.alone and crashes >= MOST_CRASHES:
         return After("UNKNOWN", "poison")
     return decided
 
