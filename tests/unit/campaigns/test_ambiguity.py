@@ -149,10 +149,11 @@ def test_a_delivery_that_kills_its_worker_is_given_up() -> None:
         for crash in range(1, MOST_CRASHES + 1)
     ]
     assert states == ["HELD"] * (MOST_CRASHES - 1) + ["UNKNOWN"]
+    reserved = replace(KEYED, reserves_keys=True)
     call = replace(history(attempts=MOST_CRASHES), alone=False)
-    assert after_crash(call, MOST_CRASHES, KEYED, MessageClass.MARKETING, NOW, T_HTTP).state == "HELD"
+    assert after_crash(call, MOST_CRASHES, reserved, MessageClass.MARKETING, NOW, T_HTTP).state == "HELD"
     call = replace(history(attempts=MOST_ATTEMPTS), alone=False)
-    assert after_crash(call, MOST_ATTEMPTS, KEYED, MessageClass.MARKETING, NOW, T_HTTP).state == "UNKNOWN"
+    assert after_crash(call, MOST_ATTEMPTS, reserved, MessageClass.MARKETING, NOW, T_HTTP).state == "UNKNOWN"
 
 
 @pytest.mark.parametrize("outcome", [Throttled("qps", "no"), Unavailable("connect", "no")])
