@@ -95,7 +95,7 @@ def check(
     Without `our_keys` the provider writes down a key of its own making: then only the address says which intent it was.
     """
     lines = map(json.loads, ledger.read_text().splitlines())
-    load(campaign_id, [one for one in lines if provider in ("", one["provider"])])
+    load(campaign_id, [one for one in lines if not provider or one["provider"] == provider])
     values = {"campaign": campaign_id, "n": n, "refusals": refusals, "our_keys": our_keys}
     problems: list[str] = []
     lost = _counted(LOST, values, problems)
