@@ -82,3 +82,9 @@ def test_the_receipts_lane_is_rung(client: Client) -> None:
     redis.flushdb()
     post(client, installation.account("sms_aliyun", "sms-main"))
     assert redis.llen("rq:queue:receipts") == 1
+
+
+def test_a_kind_that_reports_in_another_way_has_no_hook(client: Client) -> None:
+    account = installation.account("push_jpush", "push-main")
+    assert post(client, account) == 404
+    assert not ReceiptInbox.objects.exists()
