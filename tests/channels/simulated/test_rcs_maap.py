@@ -146,7 +146,7 @@ def test_a_message_under_way_is_recalled(simulator: Simulator, rcs: Sender, told
     assert isinstance(sent, Accepted)
     assert rcs.recall(sent.provider_id, ["13800000500"]) == Accepted("")
     wait_for(lambda: any(b"revokeOk" in body for body in told.bodies) and len(told.bodies) == 2)
-    assert states(rcs, told) == {("k0", "accepted", "13800000500")}
+    assert states(rcs, told) == {("k0", "accepted", "13800000500"), ("k0", "recalled", "13800000500")}
     refused = rcs.recall("made-up", ["13800000500"])
     assert isinstance(refused, Rejected)
 
