@@ -71,7 +71,9 @@ def certificate(private: str, name: str) -> str:
 
 def ours(config: dict[str, Any]) -> HttpRequest:
     envelope = Envelope("", "k3x9", "2088000000000001", KIND["content"])
-    request = adapter("alipay_life").build(Account("a", "alipay_life", config), [envelope], NOW)
+    request = adapter("alipay_life").build(
+        Account("a", "alipay_life", config), [envelope], datetime.datetime.now(datetime.UTC)
+    )
     assert isinstance(request, HttpRequest)
     return request
 
