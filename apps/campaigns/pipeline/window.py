@@ -222,7 +222,7 @@ UPDATE campaigns_batch b SET lease_until = now() + make_interval(secs => %s)
 FROM campaigns_campaign c, ums_channels_channelaccount a
 WHERE b.id = %s AND b.epoch = %s AND b.state = 'LEASED' AND b.lease_until > now() + make_interval(secs => %s)
   AND c.id = b.campaign_id AND a.id = b.account_id
-RETURNING c.state, a.state, c.expires_at <= now(), now()
+RETURNING c.state, a.state, a.open_until > now(), c.expires_at <= now(), now()
 """
 INTEND = """
 WITH v AS (
@@ -255,10 +255,10 @@ def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Wind
         held = cursor.fetchone()
         if held is None:
             raise LeaseLost
-        campaign_state, account_state, expired, now = held
+        campaign_state, account_state, breaker_open, expired, now = held
         if campaign_state == "PAUSED":
             raise NotNow("WAITING")
-        if account_state != "ACTIVE":
+        if account_state != "ACTIVE" or breaker_open:  # also where another sender has opened it since the lease
             raise NotNow("READY")
         stopped = "expired" if expired else "campaign_cancelled" if campaign_state == "CANCELLED" else ""
         if stopped:
