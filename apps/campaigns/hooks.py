@@ -48,7 +48,9 @@ def receive(request: HttpRequest, code: str, token: str, rest: str = "") -> Http
     if len(body) > LARGEST:
         return HttpResponse(status=413)
     kind = adapter(kind_name)
-    if type(kind).parse_hook is Adapter.parse_hook:  # its receipts come another way: whoever reports here is somebody else
+    if (
+        type(kind).parse_hook is Adapter.parse_hook
+    ):  # its receipts come another way: whoever reports here is somebody else
         return HttpResponse(status=404)
     headers = {name.lower(): value for name, value in request.headers.items()}
     query = request.GET.dict()
