@@ -197,7 +197,7 @@ class Field:
         scripts = [{"provider": provider, **one} for one in faults]
         scripts.append({"provider": provider, "match": "all", "do": ["accept", f"hang({slow})"]})
         if provider in ("aliyun", "tencent"):
-            scripts.append({"provider": provider, "operation": "query", "match": "all", "do": ["500"]})
+            scripts.append({"provider": provider, "operation": "query", "match": "all", "do": ["reset_before"]})
         quota = {"push": 1_000_000, "report": 1_000_000}
         self.put("/_sim/ctl", {"scripts": scripts, "jpush": {"quota": quota}, "smpp": {"receipt_id": "hex"}})
 
