@@ -20,6 +20,7 @@ HOT_TABLES = (
     "campaigns_receipt",
     "campaigns_providerid",
     "campaigns_recall",
+    "campaigns_decision",
 )
 DAYS_AHEAD = 14
 PARTITION_LOCK = 7_201_001
@@ -60,6 +61,7 @@ STORAGE = {
     "campaigns_receipt": _OFTEN,
     "campaigns_providerid": f"fillfactor=80, {_OFTEN}",
     "campaigns_recall": f"fillfactor=80, {_OFTEN}",
+    "campaigns_decision": "autovacuum_vacuum_insert_scale_factor=0.2",
 }
 
 

@@ -7,10 +7,11 @@
 The rules, in order:
 1. a delivery reached its step's goal                                        -> Stop(SUCCEEDED)
 2. a delivery of the step is still to be sent, or its outcome is unknown     -> Hold; an unknown one-time password goes on
-3. accepted, and what was waited for may still come in time                  -> Hold(until the wait is over)
-4. every delivery of the step is a definite no, or the wait is over          -> Go(next step)
-5. no step is left: whatever may still bring a receipt                       -> Hold(until its window closes)
-6. and then: something may have arrived -> Stop(UNKNOWN), nothing can have   -> Stop(FAILED)
+3. a rule forbade it to the person (reasons.py)                              -> no further step
+4. accepted, and what was waited for may still come in time                  -> Hold(until the wait is over)
+5. every delivery of the step is a definite no, or the wait is over          -> Go(next step)
+6. no step is left: whatever may still bring a receipt                       -> Hold(until its window closes)
+7. and then: something may have arrived -> Stop(UNKNOWN), nothing can have   -> Stop(FAILED)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apps.campaigns.policy import Plan, StepChannel
+from apps.campaigns.reasons import is_personal
 from apps.campaigns.states import OPEN_DELIVERY, MessageClass
 
 
@@ -75,6 +77,8 @@ def next_step(
             return Hold(None)
         if any(one.state == "UNKNOWN_FINAL" for one in current):
             return _after_last(deliveries, now)  # it may have arrived: a next step could be a second message
+    if any(one.state == "CANCELLED" and is_personal(one.reason) for one in current):
+        return _after_last(deliveries, now)  # the next step would meet the same rule
     return _after_wait(step, current, deliveries, plan, now)
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from apps.campaigns.pipeline.window import Item, Order
+from apps.campaigns.pipeline.order import Item, Order
 
 
 def grouped(order: Order, items: Sequence[Item]) -> list[list[Item]]:

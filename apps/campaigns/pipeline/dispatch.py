@@ -16,10 +16,10 @@ from functools import partial
 
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.lease import give_back, lease, lease_of, look_again, open_breaker
+from apps.campaigns.pipeline.order import Order
 from apps.campaigns.pipeline.results import until_written, write_results
 from apps.campaigns.pipeline.sending import Flight, Sending
 from apps.campaigns.pipeline.transports import Heard, Transports
-from apps.campaigns.pipeline.window import Order
 from apps.channels.models import ChannelAccount
 from apps.channels.outcomes import Accepted, Misconfigured
 from apps.channels.registry import adapter

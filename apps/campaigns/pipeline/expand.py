@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from apps.campaigns.models import Campaign
+from apps.campaigns.pipeline.people_rules import forbidden
 from apps.campaigns.pipeline.plan import (
     clear_planning,
     emit_deliveries,
@@ -22,7 +23,7 @@ from apps.campaigns.pipeline.plan import (
     slots_array,
 )
 from apps.campaigns.states import CampaignState
-from apps.users.audience import blocked_recipient, condition
+from apps.users.audience import condition
 from ums_site.failpoints import failpoint
 from ums_site.ids import first_row_id
 
@@ -69,6 +70,7 @@ def _expand_filter(campaign: Campaign) -> None:
             [campaign.pk],
         )
         targets = cursor.rowcount
+    note_targets()
     emit_deliveries(campaign)
     Campaign.objects.filter(pk=campaign.pk).update(expand_cursor=last, planned_count=campaign.planned_count + targets)
 
@@ -76,12 +78,12 @@ def _expand_filter(campaign: Campaign) -> None:
 FILL_FROM_AUDIENCE = """
 INSERT INTO planning (message_id, recipient_id, state, reason, step, bindings)
 SELECT ums_id(), recipient_id,
-       CASE WHEN blocked THEN 'BLOCKED' WHEN step IS NULL THEN 'INVALID' ELSE 'ACTIVE' END,
-       CASE WHEN blocked THEN 'blacklisted' WHEN step IS NULL THEN 'no_usable_address' ELSE '' END,
+       CASE WHEN forbidden IS NOT NULL THEN 'BLOCKED' WHEN step IS NULL THEN 'INVALID' ELSE 'ACTIVE' END,
+       CASE WHEN forbidden IS NOT NULL THEN forbidden WHEN step IS NULL THEN 'no_usable_address' ELSE '' END,
        step, bindings
 FROM (
-    SELECT recipient_id, blocked, bindings, {first_step} AS step FROM (
-        SELECT r.id AS recipient_id, {blocked} AS blocked, {slots} AS bindings
+    SELECT recipient_id, forbidden, bindings, {first_step} AS step FROM (
+        SELECT r.id AS recipient_id, {forbidden} AS forbidden, {slots} AS bindings
         FROM users_recipient r {joins}
         WHERE r.id BETWEEN %s AND %s AND {audience}
         ORDER BY r.id
@@ -93,15 +95,31 @@ FROM (
 def fill_from_audience(campaign: Campaign, first: int, last: int) -> None:
     """Fills `planning` with the audience among recipients `first` to `last`, judged and reached as they are now."""
     plan = loaded_plan(campaign)
-    blocked, blocked_values = blocked_recipient(business_line_id=campaign.business_line_id)
+    stopped, stopped_values = forbidden(campaign)
     audience, audience_values = condition(campaign.audience)
     joins, join_values = reach_joins(campaign, "b.recipient_id BETWEEN %s AND %s", [first, last])
     sql = FILL_FROM_AUDIENCE.format(
-        first_step=first_step(plan), blocked=blocked, slots=slots_array(plan), joins=joins, audience=audience
+        first_step=first_step(plan), forbidden=stopped, slots=slots_array(plan), joins=joins, audience=audience
     )
-    values: list[Any] = [*blocked_values, *join_values, first, last, *audience_values]
+    values: list[Any] = [*stopped_values, *join_values, first, last, *audience_values]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
+
+
+# What was decided of every target, and which channels reached it then: a mark for each slot of the plan, in order.
+NOTE_TARGETS = """
+INSERT INTO campaigns_decision (message_id, step, rule, verdict, detail)
+SELECT message_id, coalesce(step, 0), CASE reason WHEN '' THEN 'target' ELSE reason END,
+       CASE state WHEN 'ACTIVE' THEN 'go' ELSE 'stop' END,
+       'reached=' || (SELECT string_agg(CASE WHEN one IS NULL THEN '-' ELSE '+' END, '') FROM unnest(bindings) AS one)
+FROM planning
+"""
+
+
+def note_targets() -> None:
+    """Writes the ledger's first line of everybody in `planning`."""
+    with connection.cursor() as cursor:
+        cursor.execute(NOTE_TARGETS)
 
 
 def _expand_given(campaign: Campaign) -> None:
@@ -116,6 +134,7 @@ def _expand_given(campaign: Campaign) -> None:
     if waiting:
         fill_from_messages(campaign, waiting)
         _judge_given(campaign, min(waiting), max(waiting))
+        note_targets()
         emit_deliveries(campaign)
     if rows:
         Campaign.objects.filter(pk=campaign.pk).update(expand_cursor=rows[-1][0])
@@ -124,11 +143,12 @@ def _expand_given(campaign: Campaign) -> None:
 
 
 def _judge_given(campaign: Campaign, first: int, last: int) -> None:
-    blocked, values = blocked_recipient(business_line_id=campaign.business_line_id)
+    stopped, values = forbidden(campaign)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE planning p SET state = 'BLOCKED', reason = 'blacklisted' FROM users_recipient r "
-            f"WHERE r.id = p.recipient_id AND {blocked}",
+            f"UPDATE planning p SET state = 'BLOCKED', reason = f.code FROM "
+            f"(SELECT r.id, {stopped} AS code FROM users_recipient r WHERE r.id IN (SELECT recipient_id FROM planning)) f "
+            f"WHERE f.id = p.recipient_id AND f.code IS NOT NULL",
             values,
         )
         cursor.execute(

@@ -16,20 +16,14 @@ from django.conf import settings
 from django.db import connection
 
 from apps.campaigns.ambiguity import After, History, after
-from apps.campaigns.pipeline import address_space
+from apps.campaigns.pipeline import address_space, gate
 from apps.campaigns.pipeline.calls import grouped, keys_of_their_own
+from apps.campaigns.pipeline.intent import intend
 from apps.campaigns.pipeline.lease import close_breaker, open_breaker, slow_down
+from apps.campaigns.pipeline.order import Item, LeaseLost, NotNow, Order, Window
 from apps.campaigns.pipeline.results import Result
 from apps.campaigns.pipeline.transports import Client, Tally
-from apps.campaigns.pipeline.window import (
-    Item,
-    LeaseLost,
-    NotNow,
-    Order,
-    Window,
-    candidates,
-    intend,
-)
+from apps.campaigns.pipeline.window import candidates
 from apps.campaigns.states import MessageClass
 from apps.channels import tokens
 from apps.channels.contract import Answer, Envelope, TransportFault
@@ -98,6 +92,7 @@ class Sending:
         if not items:
             self.leave_as = "READY"
             return
+        gate.look(self.order, items)
         self._keep_to_address_limits(items)
         groups = self._affordable(grouped(self.order, [item for item in items if item.sendable]))
         if groups and self.order.adapter.capabilities.reserves_keys and not self._reserve(groups):

@@ -15,9 +15,11 @@ from django.db import connection, transaction
 from apps.campaigns.ambiguity import History, after_unknown_window
 from apps.campaigns.models import Batch, Campaign
 from apps.campaigns.pipeline.columns import numbers, texts
+from apps.campaigns.pipeline.decisions import Decided, note
 from apps.campaigns.pipeline.doubt import in_doubt
 from apps.campaigns.pipeline.plan import loaded_plan, plan_steps
 from apps.campaigns.policy import Plan
+from apps.campaigns.reasons import message_state
 from apps.campaigns.states import MessageClass
 from apps.campaigns.strategy import DeliveryFacts, Go, Hold, Stop, next_step, quiet_end
 from apps.channels.contract import Capabilities
@@ -48,7 +50,8 @@ def _settle_chunk(campaign: Campaign, ids: Sequence[int], now: datetime) -> date
         return None
     facts = _facts(campaign, sorted(steps), now)
     go, stops, wait = _decide(campaign, steps, facts, now)
-    lost = plan_steps(campaign, go)
+    lost = plan_steps(campaign, {message_id: decision.step for message_id, decision in go.items()})
+    _note_reissues(go, lost)
     if lost:
         _exhaust(lost, last)
         more_go, more_stops, more_wait = _decide(campaign, dict.fromkeys(lost, last), facts, now)
@@ -57,6 +60,18 @@ def _settle_chunk(campaign: Campaign, ids: Sequence[int], now: datetime) -> date
         wait = min((one for one in (wait, more_wait) if one is not None), default=None)
     _finish(stops, facts)
     return wait
+
+
+def _note_reissues(go: dict[int, Go], lost: set[int]) -> None:
+    """The ledger's lines for messages that go on: with which step, and why; or that no further step reaches them."""
+    with connection.cursor() as cursor:
+        note(
+            cursor,
+            [
+                Decided(message_id, "reissue", "stop" if message_id in lost else "go", one.step, one.reason)
+                for message_id, one in go.items()
+            ],
+        )
 
 
 def _locked_steps(ids: Sequence[int], last: int) -> dict[int, int]:
@@ -94,10 +109,10 @@ def _facts(campaign: Campaign, ids: Sequence[int], now: datetime) -> Facts:
 
 def _decide(
     campaign: Campaign, steps: dict[int, int], facts: Facts, now: datetime
-) -> tuple[dict[int, int], dict[int, Stop], datetime | None]:
+) -> tuple[dict[int, Go], dict[int, Stop], datetime | None]:
     plan, message_class = loaded_plan(campaign), MessageClass(campaign.message_class)
     over = campaign.expires_at is not None and campaign.expires_at <= now
-    go: dict[int, int] = {}
+    go: dict[int, Go] = {}
     stops: dict[int, Stop] = {}
     waits: list[datetime] = []
     for message_id, step in steps.items():
@@ -106,8 +121,8 @@ def _decide(
         if isinstance(decision, Go) and (over or campaign.state == "CANCELLED"):
             decision = next_step(len(plan.steps), held, plan, message_class, now)
         match decision:
-            case Go(step=following):
-                go[message_id] = following
+            case Go():
+                go[message_id] = decision
             case Stop():
                 stops[message_id] = decision
             case Hold():
@@ -182,20 +197,12 @@ def give_up(campaign: Campaign, message_id: int, reason: str, now: datetime) -> 
     return called_off
 
 
-CALLED_OFF = {
-    "blacklisted": "BLOCKED",
-    "expired": "EXPIRED",
-    "campaign_cancelled": "CANCELLED",
-    "recalled": "CANCELLED",
-}
-
-
 def _verdict(stop: Stop, held: Sequence[DeliveryFacts]) -> Stop:
     """Where every delivery was called off rather than refused, the message is named by what called it off."""
     if stop.state != "FAILED" or not held or any(one.state != "CANCELLED" for one in held):
         return stop
     reason = held[-1].reason
-    return Stop(CALLED_OFF.get(reason, "FAILED"), reason)
+    return Stop(message_state(reason), reason)
 
 
 CLOSE = """

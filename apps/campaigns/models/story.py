@@ -16,23 +16,6 @@ from apps.partners.models import BusinessLine
 from apps.templates.models import TemplateVersion
 
 
-class Policy(models.Model):
-    """A sending policy as data (see policy.py for its words)."""
-
-    code = models.SlugField(_("code"), unique=True)
-    name = models.CharField(_("name"), max_length=100)
-    plan = models.JSONField(_("plan"))
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
-    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
-
-    class Meta:
-        verbose_name = _("policy")
-        verbose_name_plural = _("policies")
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.code})"
-
-
 class Campaign(models.Model):
     """One send order. `plan` is the policy frozen at submit, with accounts resolved to their ids.
 

@@ -1,0 +1,102 @@
+"""The gate: the rules that every delivery passes right before it is sent, whatever was true when it was planned.
+
+A rule is a small object in `RULES`. It is asked three times, and the first rule that stops a row wins:
+
+    concerns(order)              once a lease: whether it has anything to say here; it may read and remember its settings
+    look(asked, items)           before the intent: marks items it stops. Reads only.
+    take(cursor, asked, items)   in the intent's own transaction, behind the fence: exact counters that live and die with
+                                 the intent (caps, budgets). Marks the items that it refuses.
+
+To mark: `stop(item, code, detail)` calls a row off for good, `hold(item, code, until)` lets it wait. Each mark is a line in the
+decision ledger, written with the rows themselves. A rule costs nothing where it does not concern, and one statement a
+window where it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from apps.campaigns.pipeline.decisions import Decided, note
+from apps.campaigns.pipeline.order import Item, Order
+from ums_site.clock import transaction_now
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A window before its intent: the leased batch and the database's time."""
+
+    order: Order
+    now: datetime
+
+
+class Rule(Protocol):
+    """One rule of the gate; `code` is the reason that it leaves."""
+
+    code: str
+
+    def concerns(self, order: Order) -> bool:
+        """Whether it may stop anything of this order."""
+
+    def look(self, asked: Asked, items: Sequence[Item]) -> None:
+        """Marks what must not go now. `items` are those that no rule before has stopped."""
+
+    def take(self, cursor: Any, asked: Asked, items: Sequence[Item]) -> None:
+        """Takes what is counted exactly, and marks what found no room; commits or fails with the intent."""
+
+
+RULES: list[Rule] = []
+
+
+def rules_of(order: Order) -> list[Rule]:
+    """The rules that have something to say of this order, asked once a lease."""
+    if order.rules is None:
+        order.rules = [rule for rule in RULES if rule.concerns(order)]
+    return order.rules
+
+
+def stop(item: Item, code: str, detail: str = "") -> None:
+    """Calls the row off; its message is decided by `reasons.py`."""
+    item.cancelled = f"{code}: {detail}" if detail else code
+
+
+def hold(item: Item, code: str, until: datetime) -> None:
+    """Lets the row wait until then; it is judged anew when its time has come."""
+    item.held, item.held_until = code, until
+
+
+def look(order: Order, items: Sequence[Item]) -> None:
+    """Every rule looks at what the rules before it let through."""
+    rules = rules_of(order)
+    asked = Asked(order, transaction_now()) if rules else None
+    for rule in rules:
+        assert asked is not None
+        left = [item for item in items if item.sendable]
+        if not left:
+            return
+        rule.look(asked, left)
+
+
+def take(cursor: Any, asked: Asked, items: Sequence[Item]) -> None:
+    """Every rule takes what it counts for those that are left, in the intent's transaction."""
+    for rule in rules_of(asked.order):
+        left = [item for item in items if item.sendable]
+        if not left:
+            return
+        rule.take(cursor, asked, left)
+
+
+def note_marks(cursor: Any, order: Order, items: Sequence[Item]) -> None:
+    """The ledger's lines for rows that were stopped or must wait; one that waits on for the same reason has its line."""
+    told = [item for item in items if item.cancelled or item.refused or item.held and item.held != item.before]
+    note(cursor, [_decided(order, item) for item in told])
+
+
+def _decided(order: Order, item: Item) -> Decided:
+    if item.held:
+        until = item.held_until.isoformat(timespec="seconds") if item.held_until else ""
+        return Decided(item.message_id, item.held, "hold", order.batch.step, f"until={until}")
+    code, _colon, detail = (item.cancelled or item.refused).partition(":")
+    return Decided(item.message_id, code.strip(), "stop", order.batch.step, detail.strip())
