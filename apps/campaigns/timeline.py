@@ -12,7 +12,8 @@ from typing import Literal
 
 from django.utils.translation import gettext as _
 
-from apps.campaigns.models import Attempt, Campaign, Delivery, Message, Recall, Receipt
+from apps.campaigns.decisions_in_words import in_words
+from apps.campaigns.models import Attempt, Campaign, Decision, Delivery, Message, Recall, Receipt
 from apps.campaigns.recalling import orders_of
 from apps.campaigns.words import (
     DELIVERY_STATES,
@@ -34,7 +35,10 @@ ENDS: dict[str, Tone] = {"SUCCEEDED": "good", "FAILED": "bad", "PLANNED": "", "A
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One thing that happened. kind: "rule", "delivery", "attempt", "receipt", "recall" or "end"; `detail` is a second line."""
+    """One thing that happened. kind: "rule", "decision", "delivery", "attempt", "receipt", "held", "recall" or "end".
+
+    `detail` is a second line.
+    """
 
     at: datetime
     kind: str
@@ -47,15 +51,31 @@ def message_timeline(message_id: int) -> list[TimelineEntry]:
     """Everything known about one message, oldest first. Raises Message.DoesNotExist."""
     message = Message.objects.get(pk=message_id)
     deliveries = list(Delivery.objects.filter(message_id=message_id, id__gte=first_row_id(message_id)).order_by("id"))
-    entries = [*_beginning(message), *_of_deliveries(deliveries), *_recall_orders(message), *_end(message)]
-    order = {"rule": 0, "delivery": 1, "attempt": 2, "receipt": 3, "held": 4, "recall": 5, "end": 6}
+    campaign = Campaign.objects.filter(pk=message.campaign_id).first()
+    entries = [
+        *_beginning(message, campaign),
+        *_decided(message, campaign),
+        *_of_deliveries(deliveries),
+        *_recall_orders(message),
+        *_end(message),
+    ]
+    order = {"rule": 0, "decision": 1, "delivery": 2, "attempt": 3, "receipt": 4, "held": 5, "recall": 6, "end": 7}
     return sorted(entries, key=lambda entry: (entry.at, order[entry.kind]))
 
 
-def _beginning(message: Message) -> Iterator[TimelineEntry]:
-    campaign = Campaign.objects.filter(pk=message.campaign_id).first()
+def _beginning(message: Message, campaign: Campaign | None) -> Iterator[TimelineEntry]:
     name = campaign.name if campaign else str(message.campaign_id)
     yield TimelineEntry(moment_of(message.pk), "rule", _("Became a target of “%(campaign)s”.") % {"campaign": name})
+
+
+VERDICT_TONES: dict[str, Tone] = {"stop": "warn", "hold": "warn"}
+
+
+def _decided(message: Message, campaign: Campaign | None) -> Iterator[TimelineEntry]:
+    """What the ledger says; the decisions of a message lie in the partition of its day."""
+    for one in Decision.objects.filter(message_id=message.pk).order_by("at"):
+        words, codes = in_words(one, campaign)
+        yield TimelineEntry(one.at, "decision", words, codes, VERDICT_TONES.get(one.verdict, ""))
 
 
 def _recall_orders(message: Message) -> Iterator[TimelineEntry]:

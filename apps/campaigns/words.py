@@ -52,6 +52,12 @@ DELIVERY_STATES: dict[str, Words] = {
 }
 REASONS: dict[str, Words] = {
     "blacklisted": _("on the blacklist"),
+    "address_blacklisted": _("the address is on the blacklist"),
+    "address_invalid": _("the address is no longer valid"),
+    "address_limit": _("the address had as many as its provider takes"),
+    "failed": _("the step before failed for certain"),
+    "silent": _("no receipt can come any more"),
+    "not_delivered_in_time": _("it was not delivered in time"),
     "no_usable_address": _("no usable address on any channel of the policy"),
     "unknown_user": _("nobody has this user id"),
     "bad_address": _("the address is malformed"),

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from apps.campaigns.admin import recalls
 from apps.campaigns.admin.reading import ReadOnlyAdmin
+from apps.campaigns.evidence import evidence_of
 from apps.campaigns.models import Campaign, Message
 from apps.campaigns.timeline import message_timeline
-from apps.campaigns.words import MESSAGE_STATES, reason_in_words
+from apps.campaigns.words import CLASSES, MESSAGE_STATES, policy_in_words, reason_in_words
 from apps.users.models import Recipient
+from ums_site.clock import database_now
 from ums_site.ids import first_row_id, moment_of
 
 LABELS = {
@@ -130,7 +134,38 @@ class MessageAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         recall = self.admin_site.admin_view(recalls.of_message)
-        return [path("<int:message_id>/recall/", recall, name="message_recall"), *super().get_urls()]
+        sheet = self.admin_site.admin_view(self.evidence)
+        own = [path("<int:message_id>/recall/", recall, name="message_recall")]
+        return [*own, path("<int:message_id>/evidence/", sheet, name="message_evidence"), *super().get_urls()]
+
+    def evidence(self, request: HttpRequest, message_id: int) -> HttpResponse:
+        """The story as a sheet to print; taking it is written into the audit log. A link asks, a POST takes it."""
+        message = get_object_or_404(Message, pk=message_id)
+        if not self.has_view_permission(request, message) or not request.user.has_perm("campaigns.take_evidence"):
+            raise PermissionDenied
+        if request.method != "POST":
+            return redirect(reverse("admin:campaigns_message_change", args=[message_id]))
+        taken = evidence_of(actor=request.user, message=message)
+        campaign = Campaign.objects.select_related("business_line").filter(pk=message.campaign_id).first()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Evidence sheet of message %(id)s") % {"id": message.pk},
+            "opts": self.opts,
+            "message": message,
+            "state": MESSAGE_STATES.get(message.state, message.state),
+            "reason": reason_in_words(message.reason),
+            "campaign": campaign,
+            "shown_class": CLASSES.get(campaign.message_class, "") if campaign else "",
+            "sentences": policy_in_words(campaign.plan) if campaign else [],
+            "person": self._person(request, message),
+            "entries": message_timeline(message.pk),
+            "facts": taken.facts,
+            "facts_text": json.dumps(taken.facts, ensure_ascii=False, indent=1, sort_keys=True),
+            "digest": taken.digest,
+            "taken_by": request.user,
+            "taken_at": localtime(database_now()),
+        }
+        return render(request, "campaigns/evidence.html", context)
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The message's story in time order."""
@@ -149,6 +184,7 @@ class MessageAdmin(ReadOnlyAdmin):
             "campaign": Campaign.objects.filter(pk=message.campaign_id).first(),
             "person": self._person(request, message),
             "entries": message_timeline(message.pk),
+            "may_take_evidence": request.user.has_perm("campaigns.take_evidence"),
             "may_recall": request.user.has_perm(recalls.PERMISSION) and message.state not in ("INVALID", "BLOCKED"),
         }
         return render(request, "campaigns/message.html", context)

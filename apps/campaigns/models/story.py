@@ -57,6 +57,7 @@ class Campaign(models.Model):
         permissions = [
             ("send_campaign", _("Can send a campaign")),
             ("recall", _("Can take back what was sent")),
+            ("take_evidence", _("Can take the evidence sheet of a message")),
         ]
         indexes = [
             models.Index(
