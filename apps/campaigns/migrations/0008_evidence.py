@@ -4,14 +4,21 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('campaigns', '0007_decisions'),
+        ("campaigns", "0007_decisions"),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name='campaign',
-            options={'permissions': [('send_campaign', 'Can send a campaign'), ('recall', 'Can take back what was sent'), ('take_evidence', 'Can take the evidence sheet of a message')], 'verbose_name': 'campaign', 'verbose_name_plural': 'campaigns'},
+            name="campaign",
+            options={
+                "permissions": [
+                    ("send_campaign", "Can send a campaign"),
+                    ("recall", "Can take back what was sent"),
+                    ("take_evidence", "Can take the evidence sheet of a message"),
+                ],
+                "verbose_name": "campaign",
+                "verbose_name_plural": "campaigns",
+            },
         ),
     ]

@@ -22,6 +22,7 @@ from apps.campaigns.pipeline.plan import (
     reach_joins,
     slots_array,
 )
+from apps.campaigns.policy import Plan
 from apps.campaigns.states import CampaignState
 from apps.users.audience import condition
 from ums_site.failpoints import failpoint
@@ -70,7 +71,7 @@ def _expand_filter(campaign: Campaign) -> None:
             [campaign.pk],
         )
         targets = cursor.rowcount
-    note_targets()
+    note_targets(loaded_plan(campaign))
     emit_deliveries(campaign)
     Campaign.objects.filter(pk=campaign.pk).update(expand_cursor=last, planned_count=campaign.planned_count + targets)
 
@@ -110,16 +111,16 @@ def fill_from_audience(campaign: Campaign, first: int, last: int) -> None:
 NOTE_TARGETS = """
 INSERT INTO campaigns_decision (message_id, step, rule, verdict, detail)
 SELECT message_id, coalesce(step, 0), CASE reason WHEN '' THEN 'target' ELSE reason END,
-       CASE state WHEN 'ACTIVE' THEN 'go' ELSE 'stop' END,
-       'reached=' || (SELECT string_agg(CASE WHEN one IS NULL THEN '-' ELSE '+' END, '') FROM unnest(bindings) AS one)
+       CASE state WHEN 'ACTIVE' THEN 'go' ELSE 'stop' END, {reached}
 FROM planning
 """
 
 
-def note_targets() -> None:
+def note_targets(plan: Plan) -> None:
     """Writes the ledger's first line of everybody in `planning`."""
+    marks = [f"CASE WHEN bindings[{one.slot + 1}] IS NULL THEN '-' ELSE '+' END" for one in plan.channels()]
     with connection.cursor() as cursor:
-        cursor.execute(NOTE_TARGETS)
+        cursor.execute(NOTE_TARGETS.format(reached=" || ".join(["'reached='", *marks])))
 
 
 def _expand_given(campaign: Campaign) -> None:
@@ -134,7 +135,7 @@ def _expand_given(campaign: Campaign) -> None:
     if waiting:
         fill_from_messages(campaign, waiting)
         _judge_given(campaign, min(waiting), max(waiting))
-        note_targets()
+        note_targets(loaded_plan(campaign))
         emit_deliveries(campaign)
     if rows:
         Campaign.objects.filter(pk=campaign.pk).update(expand_cursor=rows[-1][0])
