@@ -15,37 +15,14 @@ window where it does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from apps.campaigns.pipeline.decisions import Decided, note
 from apps.campaigns.pipeline.order import Item, Order
+from apps.campaigns.pipeline.rules.rule import Asked, Rule, hold, stop
 from ums_site.clock import transaction_now
 
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A window before its intent: the leased batch and the database's time."""
-
-    order: Order
-    now: datetime
-
-
-class Rule(Protocol):
-    """One rule of the gate; `code` is the reason that it leaves."""
-
-    code: str
-
-    def concerns(self, order: Order) -> bool:
-        """Whether it may stop anything of this order."""
-
-    def look(self, asked: Asked, items: Sequence[Item]) -> None:
-        """Marks what must not go now. `items` are those that no rule before has stopped."""
-
-    def take(self, cursor: Any, asked: Asked, items: Sequence[Item]) -> None:
-        """Takes what is counted exactly, and marks what found no room; commits or fails with the intent."""
-
+__all__ = ["RULES", "Asked", "Rule", "hold", "look", "note_marks", "rules_of", "stop", "take"]
 
 RULES: list[Rule] = []
 
@@ -55,16 +32,6 @@ def rules_of(order: Order) -> list[Rule]:
     if order.rules is None:
         order.rules = [rule for rule in RULES if rule.concerns(order)]
     return order.rules
-
-
-def stop(item: Item, code: str, detail: str = "") -> None:
-    """Calls the row off; its message is decided by `reasons.py`."""
-    item.cancelled = f"{code}: {detail}" if detail else code
-
-
-def hold(item: Item, code: str, until: datetime) -> None:
-    """Lets the row wait until then; it is judged anew when its time has come."""
-    item.held, item.held_until = code, until
 
 
 def look(order: Order, items: Sequence[Item]) -> None:

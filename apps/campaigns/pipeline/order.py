@@ -46,6 +46,7 @@ class Order:
     token_version: int = 0  # of the access token in `account`
     equal: Rendered | None = None  # what everybody gets, where the body names no variable
     rules: list[Any] | None = None  # those of the gate that concern it (gate.py), once they were asked
+    settings: dict[str, Any] = field(default_factory=dict)  # what rules read once for this lease, under their own names
     cursor: int = 0  # rows up to this delivery id have had their turn in this lease
 
 
