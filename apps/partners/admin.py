@@ -24,11 +24,11 @@ from apps.partners.models import ApiKey, BusinessLine
 class BusinessLineAdmin(ModelAdmin):
     """Upstream systems. A line is closed, not deleted: what it sent still belongs to it."""
 
-    list_display = ["code", "name", "active", "created_at"]
-    list_filter = ["active"]
+    list_display = ["code", "name", "active", "whitelist_only", "consent_required", "created_at"]
+    list_filter = ["active", "whitelist_only", "consent_required"]
     search_fields = ["code", "name"]
     ordering = ["code"]
-    fields = ["code", "name", "active"]
+    fields = ["code", "name", "active", "whitelist_only", "consent_required"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: BusinessLine | None = None) -> list[str]:
         return ["code"] if obj else []

@@ -13,6 +13,18 @@ class BusinessLine(models.Model):
     code = models.SlugField(_("code"), unique=True)
     name = models.CharField(_("name"), max_length=100)
     active = models.BooleanField(_("active"), default=True)
+    whitelist_only = models.BooleanField(
+        _("whitelist only"),
+        default=False,
+        db_default=False,
+        help_text=_("Trial operation: only people and addresses on the whitelist are written to."),
+    )
+    consent_required = models.BooleanField(
+        _("marketing needs consent"),
+        default=False,
+        db_default=False,
+        help_text=_("Marketing goes only to people whose consent is on record."),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:

@@ -23,7 +23,8 @@ def save_business_line(*, actor: object, business_line: BusinessLine) -> Busines
     """Saves a new or changed line. A line that is not active is refused at the API; what it sent goes on."""
     verb = "add_business_line" if business_line.pk is None else "change_business_line"
     business_line.save()
-    detail = {"code": business_line.code, "active": business_line.active}
+    facts = ("code", "active", "whitelist_only", "consent_required")
+    detail = {name: getattr(business_line, name) for name in facts}
     audit.record(actor=actor, verb=verb, what=business_line, detail=detail)
     return business_line
 

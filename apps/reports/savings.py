@@ -96,7 +96,9 @@ ORDER BY m.id LIMIT %s
 def _reachable(campaign: Campaign, account: ChannelAccount) -> Iterator[Sequence[Any]]:
     """(user id, attributes, sealed attributes, sealed payload) of everybody with an address for the account."""
     line, account_id = campaign.business_line_id, account.pk
-    blocked, blocked_values = blocked_binding(business_line_id=line, account_id=account_id)
+    blocked, blocked_values = blocked_binding(
+        message_class=campaign.message_class, business_line_id=line, account_id=account_id
+    )
     address_kind = adapter(account.kind).capabilities.address_kind
     sql = REACHABLE.format(blocked=blocked)
     after, last = _span(campaign.pk)

@@ -19,8 +19,25 @@ from django.utils.translation import gettext_lazy as _
 from apps.users.attribute_values import BadValue, Value, read_value
 from apps.users.errors import PeopleError
 from apps.users.models import Attribute
+from apps.users.protection import (
+    Condition,
+    allowed_binding,
+    allowed_recipient,
+    blocked_binding,
+    blocked_recipient,
+)
 
-Condition = tuple[str, list[Any]]
+__all__ = [
+    "BadAudience",
+    "Condition",
+    "allowed_binding",
+    "allowed_recipient",
+    "blocked_binding",
+    "blocked_recipient",
+    "condition",
+    "count",
+    "validate",
+]
 MANY = 100_000
 TAG_PARTS = {
     "tags_any": "r.tags && %s::varchar[]",
@@ -76,26 +93,6 @@ def count(definition: Mapping[str, Any]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM users_recipient r WHERE {sql}", params)
         return cursor.fetchone()[0]
-
-
-def blocked_recipient(*, business_line_id: int | None = None, account_id: int | None = None) -> Condition:
-    """Over alias r: the person is blacklisted everywhere, or for this business line or account."""
-    return _blocked("x.recipient_id = r.id", business_line_id, account_id)
-
-
-def blocked_binding(*, business_line_id: int | None = None, account_id: int | None = None) -> Condition:
-    """Over alias b: the address is blacklisted, whoever's it is."""
-    return _blocked("x.address_hash = b.address_hash", business_line_id, account_id)
-
-
-def _blocked(subject: str, business_line_id: int | None, account_id: int | None) -> Condition:
-    sql = (
-        f"EXISTS (SELECT 1 FROM users_blacklistentry x WHERE {subject}"
-        " AND (x.expires_at IS NULL OR x.expires_at > now())"
-        " AND (x.scope = 'everywhere' OR (x.scope = 'business_line' AND x.scope_id = %s)"
-        " OR (x.scope = 'account' AND x.scope_id = %s)))"
-    )
-    return sql, [business_line_id, account_id]
 
 
 def _texts(part: str, given: object) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from apps.campaigns.models import Campaign
+from apps.campaigns.pipeline.blocked_addresses import name_blocked_addresses
 from apps.campaigns.pipeline.people_rules import forbidden
 from apps.campaigns.pipeline.plan import (
     clear_planning,
@@ -105,6 +106,7 @@ def fill_from_audience(campaign: Campaign, first: int, last: int) -> None:
     values: list[Any] = [*stopped_values, *join_values, first, last, *audience_values]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
+    name_blocked_addresses(campaign)
 
 
 # What was decided of every target, and which channels reached it then: a mark for each slot of the plan, in order.
@@ -155,6 +157,7 @@ def _judge_given(campaign: Campaign, first: int, last: int) -> None:
         cursor.execute(
             "UPDATE planning SET state = 'INVALID', reason = 'no_usable_address' WHERE state = 'ACTIVE' AND step IS NULL"
         )
+        name_blocked_addresses(campaign)
         cursor.execute(
             "UPDATE campaigns_message m SET state = p.state, reason = p.reason, step = coalesce(p.step, 0), "
             "finished_at = CASE WHEN p.state = 'ACTIVE' THEN NULL ELSE now() END "

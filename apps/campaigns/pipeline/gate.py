@@ -19,12 +19,14 @@ from typing import Any
 
 from apps.campaigns.pipeline.decisions import Decided, note
 from apps.campaigns.pipeline.order import Item, Order
+from apps.campaigns.pipeline.rules.consent import Consent
 from apps.campaigns.pipeline.rules.rule import Asked, Rule, hold, stop
+from apps.campaigns.pipeline.rules.whitelist import Whitelist
 from ums_site.clock import transaction_now
 
 __all__ = ["RULES", "Asked", "Rule", "hold", "look", "note_marks", "rules_of", "stop", "take"]
 
-RULES: list[Rule] = []
+RULES: list[Rule] = [Whitelist(), Consent()]
 
 
 def rules_of(order: Order) -> list[Rule]:

@@ -62,7 +62,7 @@ def _lease(sql: str, *whose: object) -> Batch | None:
     if row is None:
         return None
     failpoint("after_lease")
-    return Batch.objects.select_related("campaign__template_version").get(pk=row[0])
+    return Batch.objects.select_related("campaign__template_version", "campaign__business_line").get(pk=row[0])
 
 
 LOOK_AGAIN = """

@@ -10,18 +10,44 @@ from collections.abc import Callable
 from typing import Any
 
 from apps.campaigns.models import Campaign
-from apps.users.audience import blocked_recipient
+from apps.campaigns.states import MessageClass
+from apps.users.protection import allowed_recipient, blocked_recipient, consenting_recipient
 
 PeopleRule = Callable[[Campaign], tuple[str, list[Any]] | None]
 
 
 def _blacklisted(campaign: Campaign) -> tuple[str, list[Any]]:
-    return blocked_recipient(business_line_id=campaign.business_line_id)
+    return blocked_recipient(message_class=campaign.message_class, business_line_id=campaign.business_line_id)
+
+
+def _not_whitelisted(campaign: Campaign) -> tuple[str, list[Any]] | None:
+    if not campaign.business_line.whitelist_only:
+        return None
+    allowed, values = allowed_recipient(
+        message_class=campaign.message_class, business_line_id=campaign.business_line_id
+    )
+    return f"NOT {allowed}", values
+
+
+def _no_consent(campaign: Campaign) -> tuple[str, list[Any]] | None:
+    if not needs_consent(campaign):
+        return None
+    consenting, values = consenting_recipient(
+        message_class=campaign.message_class, business_line_id=campaign.business_line_id
+    )
+    return f"NOT {consenting}", values
+
+
+def needs_consent(campaign: Campaign) -> bool:
+    """Whether this campaign's line holds marketing back from whoever has not agreed to it."""
+    return campaign.message_class == MessageClass.MARKETING and campaign.business_line.consent_required
 
 
 # reason code -> the condition that forbids, or None where the rule has nothing to say of this campaign. In order.
 PEOPLE_RULES: dict[str, PeopleRule] = {
     "blacklisted": _blacklisted,
+    "not_whitelisted": _not_whitelisted,
+    "no_consent": _no_consent,
 }
 
 

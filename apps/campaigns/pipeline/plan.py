@@ -56,7 +56,9 @@ def reach_joins(campaign: Campaign, people: str, people_values: Sequence[Any]) -
     values: list[Any] = []
     for channel in loaded_plan(campaign).channels():
         blocked, blocked_values = blocked_binding(
-            business_line_id=campaign.business_line_id, account_id=channel.account_id
+            message_class=campaign.message_class,
+            business_line_id=campaign.business_line_id,
+            account_id=channel.account_id,
         )
         tag = " AND %s = ANY(r.tags)" if channel.only_tag else ""
         joins.append(
@@ -180,7 +182,9 @@ def fill_from_messages(campaign: Campaign, wanted: dict[int, int]) -> None:
     """
     plan = loaded_plan(campaign)
     ids = sorted(wanted)
-    blocked, blocked_values = blocked_binding(business_line_id=campaign.business_line_id)
+    blocked, blocked_values = blocked_binding(
+        message_class=campaign.message_class, business_line_id=campaign.business_line_id
+    )
     slots = ", ".join(
         f"coalesce(slot{one.slot}.binding_id, CASE WHEN b.address_kind = %s THEN b.id END)" for one in plan.channels()
     )

@@ -47,8 +47,9 @@ NO_VALUES_JOIN = "CROSS JOIN LATERAL (SELECT d.recipient_id AS id) r"
 def candidates(order: Order, most: int) -> list[Item]:
     """The next rows that are due, rendered; nothing is written. Moves the order's cursor."""
     line, account = order.campaign.business_line_id, order.batch.account_id
-    by_address, address_values = blocked_binding(business_line_id=line, account_id=account)
-    by_person, person_values = blocked_recipient(business_line_id=line, account_id=account)
+    of_class = order.campaign.message_class
+    by_address, address_values = blocked_binding(message_class=of_class, business_line_id=line, account_id=account)
+    by_person, person_values = blocked_recipient(message_class=of_class, business_line_id=line, account_id=account)
     values, values_join = _values_columns(order)
     sql = CANDIDATES.format(
         values=values,

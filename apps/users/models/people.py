@@ -1,4 +1,4 @@
-"""People: recipients, the addresses bound to them, tags, declared attributes, blacklist, imports."""
+"""People: recipients, the addresses bound to them, tags, declared attributes, imports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -114,38 +113,13 @@ class Binding(models.Model):
         return f"{self.address_kind} {self.address_masked}"
 
 
-class BlacklistEntry(models.Model):
-    """A recipient or an address that must not be written to."""
-
-    recipient = models.ForeignKey(Recipient, models.CASCADE, null=True, blank=True, verbose_name=_("recipient"))
-    address_kind = models.CharField(_("address kind"), max_length=20, blank=True)
-    address_hash = models.BinaryField(null=True, editable=False)
-    address_masked = models.CharField(_("address"), max_length=200, blank=True)
-    scope = models.CharField(_("scope"), max_length=20, choices=Scope.choices, default=Scope.EVERYWHERE)
-    scope_id = models.BigIntegerField(_("scope id"), default=0)
-    reason = models.CharField(_("reason"), max_length=200)
-    source = models.CharField(_("source"), max_length=60)
-    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
-
-    class Meta:
-        verbose_name = _("blacklist entry")
-        verbose_name_plural = _("blacklist")
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(recipient__isnull=False) ^ Q(address_hash__isnull=False), name="blacklist_one_subject"
-            )
-        ]
-        indexes = [
-            models.Index(fields=["address_hash"], name="blacklist_hash", condition=Q(address_hash__isnull=False))
-        ]
-
-    def __str__(self) -> str:
-        return self.address_masked or str(self.recipient)
-
-
 class PeopleImport(models.Model):
-    """One file of people on its way in; its counts are the live progress of the page."""
+    """One file on its way in, of people or of a black- or whitelist; its counts are the live progress of the page."""
+
+    class Sort(models.TextChoices):
+        PEOPLE = "people", _("people")
+        BLOCK = "block", _("blacklist")
+        ALLOW = "allow", _("whitelist")
 
     class State(models.TextChoices):
         WAITING = "WAITING", _("waiting")
@@ -154,6 +128,8 @@ class PeopleImport(models.Model):
         FAILED = "FAILED", _("failed")
 
     file_name = models.CharField(_("file"), max_length=200)
+    sort = models.CharField(_("what it holds"), max_length=10, choices=Sort.choices, default=Sort.PEOPLE, db_default="people")
+    reason = models.CharField(_("reason"), max_length=200, blank=True, default="", db_default="")  # of list entries without their own
     path = models.CharField(max_length=400, editable=False)
     dry_run = models.BooleanField(_("dry run"), default=False)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)
@@ -165,6 +141,9 @@ class PeopleImport(models.Model):
     recipients_added = models.BigIntegerField(_("recipients added"), default=0)
     recipients_changed = models.BigIntegerField(_("recipients changed"), default=0)
     recipients_unchanged = models.BigIntegerField(_("recipients unchanged"), default=0)
+    entries_added = models.BigIntegerField(_("entries added"), default=0, db_default=0)
+    entries_changed = models.BigIntegerField(_("entries changed"), default=0, db_default=0)
+    entries_unchanged = models.BigIntegerField(_("entries unchanged"), default=0, db_default=0)
     bindings_added = models.BigIntegerField(_("bindings added"), default=0)
     epoch = models.IntegerField(default=0, editable=False)  # starts of the run; a runner of an older one writes no more
     crashes = models.IntegerField(default=0, editable=False)  # runners that died on it one after another

@@ -1,0 +1,131 @@
+"""Who must not, or may always, be written to, and what people agreed to: blacklist, whitelist, consent ledger."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.partners.models import BusinessLine
+from apps.users.models.people import Recipient, Scope
+
+
+class MessageClass(models.TextChoices):
+    """The classes of messages, as campaigns know them, in the words of the pages of people."""
+
+    OTP = "otp", _("One-time password")
+    TRANSACTIONAL = "transactional", _("Notice")
+    MARKETING = "marketing", _("Marketing")
+
+
+class BlacklistEntry(models.Model):
+    """A person or an address that must not be written to (block), or that caps and quiet hours do not hold back (allow).
+
+    `classes` are the message classes it counts for, in order of their names; none means all. `origin` tells what people
+    asked for themselves (consent) from what operators entered: giving consent again lifts only the former.
+    """
+
+    class Effect(models.TextChoices):
+        BLOCK = "block", _("blacklist")
+        ALLOW = "allow", _("whitelist")
+
+    class Origin(models.TextChoices):
+        OPERATOR = "operator", _("entered")
+        CONSENT = "consent", _("consent withdrawn")
+
+    effect = models.CharField(_("list"), max_length=10, choices=Effect.choices, default=Effect.BLOCK, db_default="block")
+    recipient = models.ForeignKey(Recipient, models.CASCADE, null=True, blank=True, verbose_name=_("recipient"))
+    address_kind = models.CharField(_("address kind"), max_length=20, blank=True)
+    address_hash = models.BinaryField(null=True, editable=False)
+    address_masked = models.CharField(_("address"), max_length=200, blank=True)
+    classes = ArrayField(
+        models.CharField(max_length=20, choices=MessageClass.choices), verbose_name=_("message classes"), default=list,
+        blank=True, db_default=[],
+    )  # fmt: skip
+    scope = models.CharField(_("scope"), max_length=20, choices=Scope.choices, default=Scope.EVERYWHERE)
+    scope_id = models.BigIntegerField(_("scope id"), default=0)
+    origin = models.CharField(
+        _("origin"), max_length=10, choices=Origin.choices, default=Origin.OPERATOR, db_default="operator"
+    )
+    reason = models.CharField(_("reason"), max_length=200)
+    source = models.CharField(_("source"), max_length=60)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("blacklist entry")
+        verbose_name_plural = _("blacklist and whitelist")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(recipient__isnull=False) ^ Q(address_hash__isnull=False), name="blacklist_one_subject"
+            ),
+            models.UniqueConstraint(
+                fields=["recipient", "address_hash", "effect", "scope", "scope_id", "origin", "classes"],
+                name="blacklist_once",
+                nulls_distinct=False,
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["address_hash"], name="blacklist_hash", condition=Q(address_hash__isnull=False)),
+            models.Index(fields=["effect"], name="blacklist_allowed", condition=Q(effect="allow")),
+        ]
+
+    def __str__(self) -> str:
+        return self.address_masked or str(self.recipient)
+
+
+class ConsentRecord(models.Model):
+    """That a person, or whoever has an address, agreed or took it back, with the evidence. Rows never change (a trigger).
+
+    `recipient_id` is no foreign key: the proof outlives the person's rows, which say whose it was. `message_class` and
+    `business_line` are what it is about; empty means all of them. `evidence` is what was said or shown, `reference` where
+    to find it: the id of a message, of a form, of a reply.
+    """
+
+    class State(models.TextChoices):
+        GIVEN = "given", _("given")
+        WITHDRAWN = "withdrawn", _("withdrawn")
+
+    class Source(models.TextChoices):
+        CONSOLE = "console", _("console")
+        API = "api", _("API")
+        LINK = "link", _("unsubscribe link")
+        REPLY = "reply", _("reply")
+        IMPORT = "import", _("import")
+        DELETION = "deletion", _("kept when the person was deleted")
+
+    recipient_id = models.BigIntegerField(null=True)
+    address_kind = models.CharField(_("address kind"), max_length=20, blank=True)
+    address_hash = models.BinaryField(null=True, editable=False)
+    address_masked = models.CharField(_("address"), max_length=200, blank=True)
+    message_class = models.CharField(_("class"), max_length=20, choices=MessageClass.choices, blank=True)
+    business_line = models.ForeignKey(
+        BusinessLine, models.PROTECT, null=True, blank=True, db_index=False, verbose_name=_("business line")
+    )
+    state = models.CharField(_("consent"), max_length=10, choices=State.choices)
+    source = models.CharField(_("source"), max_length=10, choices=Source.choices)
+    evidence = models.CharField(_("evidence"), max_length=500)
+    reference = models.CharField(_("reference"), max_length=100, blank=True)
+    actor = models.CharField(_("recorded by"), max_length=200)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("consent record")
+        verbose_name_plural = _("consent records")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(recipient_id__isnull=False) | Q(address_hash__isnull=False), name="consent_has_subject"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["recipient_id", "-id"], name="consent_of_person", condition=Q(recipient_id__isnull=False)
+            ),
+            models.Index(
+                fields=["address_hash", "-id"], name="consent_of_address", condition=Q(address_hash__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_state_display()} {self.message_class}".strip()
