@@ -35,7 +35,10 @@ def allowed_recipient(
     address, more = allowed_binding(
         message_class=message_class, business_line_id=business_line_id, account_id=account_id
     )
-    return f"({person} OR EXISTS (SELECT 1 FROM users_binding b WHERE b.recipient_id = r.id AND {address}))", values + more
+    return (
+        f"({person} OR EXISTS (SELECT 1 FROM users_binding b WHERE b.recipient_id = r.id AND {address}))",
+        values + more,
+    )
 
 
 def allowed_binding(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from django.db import connection, transaction
 from django.db.models import F, Func, Value
@@ -19,7 +18,8 @@ from apps.users.attributes import open_attributes, seal_attributes
 from apps.users.errors import PeopleError
 from apps.users.importing.orders import forget_import, repeat_for_real, start_import
 from apps.users.importing.rows import RowRefused, check_user_id, read_tags
-from apps.users.models import Attribute, Binding, BlacklistEntry, Recipient, Scope, Tag
+from apps.users.lists import add_blacklist, keep_refusals, remove_blacklist
+from apps.users.models import Attribute, Binding, Recipient, Scope, Tag
 from ums_site.crypto import binding_place, keyring
 
 __all__ = [
@@ -49,16 +49,10 @@ def ensure_recipient(*, actor: object, user_id: str) -> Recipient:
 def delete_recipient(*, actor: object, recipient: Recipient) -> None:
     """Deletes the person with all addresses and attributes. Figures, and blacklisted addresses, stay.
 
-    A blacklisting of the person becomes one of each address, so that a later import does not write to them again.
+    A blacklisting of the person becomes one of each address, and so does a consent that they took back, so that a later
+    import does not write to them again.
     """
-    entries = list(BlacklistEntry.objects.filter(recipient=recipient))
-    for binding in Binding.objects.filter(recipient=recipient) if entries else ():
-        for entry in entries:
-            BlacklistEntry.objects.create(
-                address_kind=binding.address_kind, address_hash=binding.address_hash,
-                address_masked=binding.address_masked, scope=entry.scope, scope_id=entry.scope_id,
-                reason=entry.reason, source=entry.source, expires_at=entry.expires_at,
-            )  # fmt: skip
+    keep_refusals(actor=actor, recipient=recipient)
     audit.record(actor=actor, verb="delete_recipient", what=recipient)
     recipient.delete()
 
@@ -187,36 +181,6 @@ def _retag(actor: object, verb: str, recipients: Iterable[Recipient], tags: Sequ
     if changed:
         audit.record(actor=actor, verb=verb, what="recipients", detail={"tags": names, "changed": changed})
     return changed
-
-
-@transaction.atomic
-def add_blacklist(
-    *, actor: object, recipient: Recipient | None = None, kind: str = "", address: str = "",
-    scope: str = EVERYWHERE, scope_id: int = 0, reason: str, source: str, expires_at: datetime | None = None,
-) -> BlacklistEntry:  # fmt: skip
-    """Blacklists a person or an address; the same subject and scope again renews reason, source and expiry.
-
-    Raises AddressRefused, and PeopleError unless exactly one subject is given.
-    """
-    if (recipient is None) == (not address):
-        raise PeopleError(_("Give either a recipient or an address."))
-    subject: dict[str, object] = {"recipient": recipient}
-    masked = ""
-    if address:
-        prepared = prepare(kind, address)
-        subject, masked = {"address_kind": kind, "address_hash": prepared.hash}, prepared.masked
-    facts = {"reason": reason, "source": source, "expires_at": expires_at, "address_masked": masked}
-    entry, made = BlacklistEntry.objects.update_or_create(**subject, scope=scope, scope_id=scope_id, defaults=facts)
-    detail = {"scope": scope, "scope_id": scope_id, "reason": reason, "source": source, "new": made}
-    audit.record(actor=actor, verb="add_blacklist", what=entry, detail=detail)
-    return entry
-
-
-@transaction.atomic
-def remove_blacklist(*, actor: object, entry: BlacklistEntry) -> None:
-    """Lifts one entry."""
-    audit.record(actor=actor, verb="remove_blacklist", what=entry, detail={"scope": entry.scope})
-    entry.delete()
 
 
 @dataclass(frozen=True, slots=True)

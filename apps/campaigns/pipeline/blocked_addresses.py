@@ -11,14 +11,11 @@ from apps.campaigns.pipeline.plan import loaded_plan
 from apps.users.protection import blocked_binding
 
 NAME_BLOCKED = """
-UPDATE planning p SET state = 'BLOCKED', reason = 'address_blacklisted'
-WHERE p.state = 'INVALID' AND EXISTS (
-    SELECT 1 FROM users_binding b WHERE {whose} AND b.state = 'ACTIVE' AND ({blocked})
-)
+UPDATE planning p SET state = 'BLOCKED', reason = 'address_blacklisted' WHERE p.state = 'INVALID' AND ({found})
 """
+BLOCKED_ADDRESS = "EXISTS (SELECT 1 FROM users_binding b WHERE {whose} AND b.state = 'ACTIVE' AND ({blocked}))"
 OF_PERSON = "b.recipient_id = p.recipient_id"
-OF_MESSAGE = """(b.recipient_id = p.recipient_id OR b.id = (
-    SELECT m.binding_id FROM campaigns_message m WHERE m.id = p.message_id))"""
+OF_MESSAGE = "b.id = (SELECT m.binding_id FROM campaigns_message m WHERE m.id = p.message_id)"
 
 
 def name_blocked_addresses(campaign: Campaign) -> None:
@@ -34,6 +31,8 @@ def name_blocked_addresses(campaign: Campaign) -> None:
         )
         conditions.append(f"(b.address_kind = %s AND {blocked})")
         values += [channel.address_kind, *its_values]
-    sql = NAME_BLOCKED.format(whose=OF_MESSAGE if given else OF_PERSON, blocked=" OR ".join(conditions))
+    whose = [OF_PERSON, OF_MESSAGE] if given else [OF_PERSON]  # apart, so that each finds its index
+    blocked = " OR ".join(conditions)
+    found = " OR ".join(BLOCKED_ADDRESS.format(whose=one, blocked=blocked) for one in whose)
     with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(NAME_BLOCKED.format(found=found), values * len(whose))

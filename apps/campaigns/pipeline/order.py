@@ -69,7 +69,9 @@ class Item:
     address_hash: bytes = b""
     envelope: Envelope | None = field(default=None, repr=False)
     pieces: int = 1
-    allowed: bool = False  # on the whitelist: what spares people (caps, quiet hours, duplicates, holdout) spares no such one
+    allowed: bool = (
+        False  # on the whitelist: what spares people (caps, quiet hours, duplicates, holdout) spares no such one
+    )
     before: str = ""  # the reason that it was waiting for until now
     refused: str = ""
     cancelled: str = ""

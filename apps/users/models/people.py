@@ -128,8 +128,12 @@ class PeopleImport(models.Model):
         FAILED = "FAILED", _("failed")
 
     file_name = models.CharField(_("file"), max_length=200)
-    sort = models.CharField(_("what it holds"), max_length=10, choices=Sort.choices, default=Sort.PEOPLE, db_default="people")
-    reason = models.CharField(_("reason"), max_length=200, blank=True, default="", db_default="")  # of list entries without their own
+    sort = models.CharField(
+        _("what it holds"), max_length=10, choices=Sort.choices, default=Sort.PEOPLE, db_default="people"
+    )
+    reason = models.CharField(
+        _("reason"), max_length=200, blank=True, default="", db_default=""
+    )  # of entries without one
     path = models.CharField(max_length=400, editable=False)
     dry_run = models.BooleanField(_("dry run"), default=False)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.WAITING)

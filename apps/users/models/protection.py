@@ -34,7 +34,9 @@ class BlacklistEntry(models.Model):
         OPERATOR = "operator", _("entered")
         CONSENT = "consent", _("consent withdrawn")
 
-    effect = models.CharField(_("list"), max_length=10, choices=Effect.choices, default=Effect.BLOCK, db_default="block")
+    effect = models.CharField(
+        _("list"), max_length=10, choices=Effect.choices, default=Effect.BLOCK, db_default="block"
+    )
     recipient = models.ForeignKey(Recipient, models.CASCADE, null=True, blank=True, verbose_name=_("recipient"))
     address_kind = models.CharField(_("address kind"), max_length=20, blank=True)
     address_hash = models.BinaryField(null=True, editable=False)

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.db import connection
 
-from apps.campaigns.pipeline.rules.rule import Asked, stop
 from apps.campaigns.pipeline.columns import numbers
 from apps.campaigns.pipeline.order import Item, Order
 from apps.campaigns.pipeline.people_rules import needs_consent
+from apps.campaigns.pipeline.rules.rule import Asked, stop
 from apps.users.protection import consenting_binding, consenting_recipient
 
 CONSENTING = """

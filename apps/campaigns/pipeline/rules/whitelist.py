@@ -11,9 +11,9 @@ from typing import Any
 
 from django.db import connection
 
-from apps.campaigns.pipeline.rules.rule import Asked, stop
 from apps.campaigns.pipeline.columns import numbers
 from apps.campaigns.pipeline.order import Item, Order
+from apps.campaigns.pipeline.rules.rule import Asked, stop
 from apps.users.protection import allowed_binding, allowed_recipient, has_whitelist
 
 ALLOWED = """
