@@ -21,6 +21,7 @@ from apps.campaigns.models import Policy
 from apps.partners.idempotency import Answer, Statement
 from apps.partners.models import BusinessLine
 from apps.templates.models import TemplateVersion
+from apps.templates.render import BUILT_IN
 from apps.templates.selectors import compiled
 
 LATEST = """
@@ -98,6 +99,7 @@ def _needed(version_id: int) -> Needed:
     version = _version(version_id)
     used = [frozenset(compiled(version_id, kind).names) for kind in version.bodies]
     everywhere = frozenset.intersection(*used) if used else frozenset()
+    everywhere -= BUILT_IN.keys() - {held["name"] for held in version.variables}
     payload = {held["name"] for held in version.variables if held.get("source") == "payload"}
     return Needed(everywhere & payload - {"user_id"}, everywhere)
 

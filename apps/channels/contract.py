@@ -109,6 +109,9 @@ class Capabilities:
     address_limits: tuple[AddressLimit, ...] = ()
     offline_store: bool = False
     price_unit: Literal["message", "piece"] = "message"
+    unsubscribe_header: bool = (
+        False  # it says beside the text where to unsubscribe: envelopes of marketing carry the link
+    )
     host_per_address: bool = False  # each address has a server of its own: one that fails says nothing of the account
 
 
@@ -145,12 +148,14 @@ class Envelope:
     reference  base36 of the delivery id, to be put wherever the provider echoes something back
     address    opened just now, never to be logged
     content    the rendered body: field name -> text, or {name: text} for mapping fields
+    unsubscribe_url  the page that takes this person off (capability `unsubscribe_header`); empty where there is none
     """
 
     key: str
     reference: str
     address: str = field(repr=False)
     content: Mapping[str, Any] = field(repr=False)
+    unsubscribe_url: str = field(default="", repr=False)
 
 
 def call_key(envelopes: Sequence[Envelope]) -> str:

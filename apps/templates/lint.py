@@ -13,6 +13,7 @@ from apps.channels.registry import KINDS, adapter
 from apps.templates import mail_html
 from apps.templates.formats import Unfit, currency_known, writer
 from apps.templates.render import (
+    BUILT_IN,
     LOCAL_ZONE,
     MAX_BYTES,
     BadTemplate,
@@ -61,7 +62,7 @@ def lint(variables: Sequence[Mapping[str, Any]], bodies: Bodies, locale: str) ->
         if kind not in KINDS:
             findings.append(Finding("error", kind, "", _("This kind of channel is not installed: remove its text.")))
             continue
-        found, names = _body(adapter(kind), body, declared, locale)
+        found, names = _body(adapter(kind), body, BUILT_IN | declared, locale)
         findings += found
         used.update(names)
     for name in declared:

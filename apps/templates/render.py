@@ -97,6 +97,17 @@ class Variable:
         return cls(name, kind, source=source, **words)
 
 
+# What the sending side knows without being told; a template that declares the name itself gets its own value instead.
+UNSUBSCRIBE_URL = "unsubscribe_url"
+BUILT_IN = {
+    UNSUBSCRIBE_URL: Variable(
+        UNSUBSCRIBE_URL,
+        label="Link to unsubscribe",
+        example="https://ums.example/u/AQAAAAEAAAAAAAEWkcB-2YAAAW1Z7cR3hY8wQvT",
+    )
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A parsed text: always one literal more than names, `literals[0] + value(names[0]) + literals[1] …`."""
@@ -147,7 +158,7 @@ def compile_body(
     Raises BadTemplate for a field that the kind does not have and for broken text, Undeclared for placeholders without
     a variable.
     """
-    declared = {variable.name: variable for variable in variables}
+    declared = BUILT_IN | {variable.name: variable for variable in variables}
     unknown = [name for name in placeholders(body, fields) if name not in declared]
     if unknown:
         raise Undeclared(unknown)

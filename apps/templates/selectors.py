@@ -14,7 +14,7 @@ from apps.templates.errors import NoBody
 from apps.templates.lint import Finding
 from apps.templates.lint import lint as lint_content
 from apps.templates.models import MessageTemplate, TemplateVersion
-from apps.templates.render import Body, CompiledBody, Content, Variable, compile_body
+from apps.templates.render import BUILT_IN, Body, CompiledBody, Content, Variable, compile_body
 
 Source = MessageTemplate | TemplateVersion
 
@@ -86,8 +86,10 @@ def lint(source: Source) -> list[Finding]:
 
 
 def example_values(source: Source) -> dict[str, object]:
-    """The examples that the variables declare."""
-    return {held["name"]: held["example"] for held in source.variables if held.get("example")}
+    """The examples that the variables declare, and those of names in the texts that need no declaration."""
+    declared = {held["name"]: held["example"] for held in source.variables if held.get("example")}
+    told = str(source.bodies)
+    return {name: one.example for name, one in BUILT_IN.items() if f"${{{name}}}" in told} | declared
 
 
 def kinds_of(source: Source) -> list[str]:

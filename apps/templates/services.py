@@ -7,14 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from apps.channels.registry import KINDS
+from apps.channels.registry import KINDS, adapter
 from apps.operators import audit
 from apps.templates.errors import NotPublishable, TemplateError
 from apps.templates.lint import lint
 from apps.templates.models import MessageTemplate, TemplateVersion
+from apps.templates.render import UNSUBSCRIBE_URL, placeholders
 from apps.templates.selectors import Preview, preview, publishable
 
 __all__ = [
@@ -95,6 +97,9 @@ def publish_version(*, actor: object, template: MessageTemplate, shown: str = ""
     findings = lint(draft.variables, draft.bodies, draft.language)
     if any(finding.level == "error" for finding in findings):
         raise NotPublishable(findings)
+    if not settings.UMS_PUBLIC_URL and _uses(draft, UNSUBSCRIBE_URL):
+        words = _("${%(name)s} needs an address that people can reach: set UMS_PUBLIC_URL, or declare the variable.")
+        raise TemplateError(words % {"name": UNSUBSCRIBE_URL})
     bodies = {kind: publishable(kind, draft.bodies[kind]) for kind in KINDS if kind in draft.bodies}
     digest = content_hash(draft.variables, bodies, draft.language)
     last = draft.versions.order_by("-number").first()
@@ -122,6 +127,13 @@ def delete_draft(*, actor: object, template: MessageTemplate) -> None:
         raise TemplateError(_("A published template stays: messages and reports refer to it."))
     audit.record(actor=actor, verb="delete_template", what=template, detail={"code": template.code})
     template.delete()
+
+
+def _uses(draft: MessageTemplate, name: str) -> bool:
+    """Whether a text of the draft has this placeholder without declaring it."""
+    if any(held.get("name") == name for held in draft.variables):
+        return False
+    return any(name in placeholders(body, adapter(kind).content_fields) for kind, body in draft.bodies.items())
 
 
 def draft_hash(template: MessageTemplate) -> str:

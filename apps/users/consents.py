@@ -37,11 +37,15 @@ class ConsentRefused(PeopleError):
 def record_consent(
     *, actor: object, recipient: Recipient | None = None, kind: str = "", address: str = "", state: str,
     message_class: str = "", business_line: BusinessLine | None = None, source: str, evidence: str, reference: str = "",
+    unless_so: bool = False,
 ) -> ConsentRecord:  # fmt: skip
     """Adds one record, and puts up or lifts the blocks that follow from it.
 
     A person, an address, or both: a person who answered from a number. What is taken back from an address blocks that
-    address, else the person. Raises ConsentRefused naming the field, AddressRefused for what is no address.
+    address, else the person. With `unless_so` nothing is added where a record of just this class and line says the same
+    already and nothing since has contradicted it; that one is returned.
+
+    Raises ConsentRefused naming the field, AddressRefused for what is no address.
     """
     _check(recipient, address, state, message_class, source, evidence)
     record = ConsentRecord(
@@ -53,6 +57,8 @@ def record_consent(
         prepared = prepare(kind, address)
         record.address_kind, record.address_hash, record.address_masked = kind, prepared.hash, prepared.masked
     _one_at_a_time(record)
+    if unless_so and (same := _same(record)) is not None:
+        return same
     record.save(force_insert=True)
     if state == WITHDRAWN:
         _block(actor, record, recipient, kind, address)
@@ -87,6 +93,19 @@ def _one_at_a_time(record: ConsentRecord) -> None:
     with connection.cursor() as cursor:
         for key in sorted(keys):
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+
+
+def _same(record: ConsentRecord) -> ConsentRecord | None:
+    """The record of the same subject, class and line that says the same and that nothing since has contradicted."""
+    of_subject = ConsentRecord.objects.filter(
+        recipient_id=record.recipient_id, address_hash=record.address_hash, message_class=record.message_class
+    )
+    for held in of_subject.order_by("-id"):
+        if held.state != record.state:
+            return None
+        if held.business_line_id == record.business_line_id:
+            return held
+    return None
 
 
 def _block(actor: object, record: ConsentRecord, recipient: Recipient | None, kind: str, address: str) -> None:

@@ -63,6 +63,20 @@ def test_one_click_is_offered_where_one_post_is_safe(
     assert mail["List-Unsubscribe-Post"] == ("List-Unsubscribe=One-Click" if one_click else None)
 
 
+def test_the_link_of_the_envelope_stands_in_where_the_account_has_none() -> None:
+    made = envelope()
+    made.unsubscribe_url = "https://m.bank.example/u/AAAA"
+    mail = message_from_bytes(EmailSmtp().build(ACCOUNT, [made], NOW).data, policy=policy.default)
+    assert mail["List-Unsubscribe"] == "<https://m.bank.example/u/AAAA>"
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    own = Account("a", "email_smtp", CONFIG | {"unsubscribe_url": "https://u.example/"})
+    mail = message_from_bytes(EmailSmtp().build(own, [made], NOW).data, policy=policy.default)
+    assert mail["List-Unsubscribe"] == "<https://u.example/>" and mail["List-Unsubscribe-Post"] is None
+    made.unsubscribe_url = "http://m.bank.example/u/AAAA"
+    mail = message_from_bytes(EmailSmtp().build(ACCOUNT, [made], NOW).data, policy=policy.default)
+    assert mail["List-Unsubscribe-Post"] is None, "one click goes over https only"
+
+
 @pytest.mark.parametrize("line_end", ["\r\n", "\r", "\n"])
 def test_line_ends_become_those_of_mail(line_end: str) -> None:
     for word in ("plain", "中文"):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
+from typing import Any
+
 import pytest
+from django.test import Client
 
 from apps.campaigns.accepting import NewMessage, accept_messages
 from apps.campaigns.models import Decision, Delivery, Message
 from apps.campaigns.pipeline import expand
 from apps.partners.services import save_business_line
+from apps.templates.errors import TemplateError
+from apps.templates.models import MessageTemplate, TemplateVersion
+from apps.templates.services import publish_version, save_draft
 from apps.users.consents import record_consent
 from apps.users.services import add_blacklist, remove_blacklist
 from tests.db.conftest import SMS, World
@@ -98,3 +107,44 @@ def test_marketing_needs_consent_where_the_line_says_so(opt_in: World) -> None:
     }  # fmt: skip
     notices = opt_in.run(opt_in.campaign(SMS, message_class="transactional"))
     assert opt_in.messages(notices) == {"SUCCEEDED": 4}
+
+
+MAIL = {"steps": [{"channels": [{"account": "mail-main"}], "until": "accepted"}]}
+
+
+def with_link() -> TemplateVersion:
+    bodies = {
+        "email_smtp": {"subject": "News", "text": "Hello ${name}. Stop: ${unsubscribe_url}"},
+        "sms_aliyun": {
+            "sign_name": "优选银行", "template_code": "SMS_100000002", "text": "尊敬的${name}，您的账户余额为1元。回T退订",
+            "params": {"name": "${name}", "balance": "1"},
+        },
+    }  # fmt: skip
+    variables = [{"name": "name", "type": "text", "label": "name", "example": "Du", "source": "attribute"}]
+    draft = MessageTemplate.objects.filter(code="news").first()
+    draft = save_draft(
+        actor="test", template=draft, code="news", name="news", variables=variables, bodies=bodies
+    )  # fmt: skip
+    return publish_version(actor="test", template=draft)
+
+
+def test_the_link_in_a_mail_stops_marketing_and_nothing_else(world: World, settings: Any) -> None:
+    settings.UMS_PUBLIC_URL = ""
+    with pytest.raises(TemplateError, match="UMS_PUBLIC_URL"):
+        with_link()
+    settings.UMS_PUBLIC_URL = "https://m.bank.example"
+    version = with_link()
+    world.people(1, ("email", "phone"))
+    people = [{"id": "READER", "email": "p0@bank.example"}]
+    assert world.outside.call("PUT", "/_sim/people", json.dumps(people)).status == 200
+    world.run(world.campaign(MAIL, template_version=version))
+    phone = html.unescape(world.outside.call("GET", "/_sim/phones/READER").body.decode())
+    (link,) = set(re.findall(r"https://m\.bank\.example(/u/[\w-]+)", phone))
+    assert phone.count(link) >= 2, "in the text and beside it"
+    assert f"List-Unsubscribe: <https://m.bank.example{link}>" in phone and "List-Unsubscribe=One-Click" in phone
+    assert Client().post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200
+    for policy in (MAIL, SMS):
+        stopped = world.run(world.campaign(policy, template_version=version))
+        assert world.messages(stopped) == {"BLOCKED blacklisted": 1}
+    code = world.run(world.campaign(MAIL, template_version=version, message_class="otp"))
+    assert world.messages(code) == {"SUCCEEDED": 1}

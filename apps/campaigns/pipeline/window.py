@@ -13,8 +13,10 @@ from django.db import connection
 from apps.campaigns.ambiguity import History, repeat_counts
 from apps.campaigns.pipeline.doubt import in_doubt
 from apps.campaigns.pipeline.order import Item, Order, Rendered
+from apps.campaigns.states import MessageClass
 from apps.channels.contract import Envelope
-from apps.templates.render import CompiledBody, RenderError
+from apps.templates.render import UNSUBSCRIBE_URL, CompiledBody, RenderError
+from apps.users import unsubscribing
 from apps.users.attributes import open_sealed
 from apps.users.audience import blocked_binding, blocked_recipient
 from ums_site.clock import transaction_now
@@ -92,7 +94,8 @@ def _item(order: Order, row: Sequence[Any]) -> Item:
         return item
     try:
         address = keyring().open(sealed, binding_place(hashed))
-        rendered = order.equal or _rendered(order, values_of(order.body, *values))
+        link = _link(order, message_id, person, binding)
+        rendered = order.equal or _rendered(order, values_of(order.body, *values, unsubscribe_url=link))
     except SealBroken:
         item.refused = "sealed_value_broken"
         return item
@@ -104,8 +107,17 @@ def _item(order: Order, row: Sequence[Any]) -> Item:
         item.cancelled = "key_too_old"
         return item
     item.pieces = rendered.pieces
-    item.envelope = Envelope(key or reference, reference, address, rendered.content)
+    item.envelope = Envelope(key or reference, reference, address, rendered.content, link)
     return item
+
+
+def _link(order: Order, message_id: int, person: int | None, binding: int) -> str:
+    """The person's page to unsubscribe, where the text has it or marketing says it beside the text."""
+    campaign = order.campaign
+    beside = order.adapter.capabilities.unsubscribe_header and campaign.message_class == MessageClass.MARKETING
+    if not beside and UNSUBSCRIBE_URL not in order.body.needed:
+        return ""
+    return unsubscribing.link(campaign.business_line_id, person, binding, message_id)
 
 
 def _too_late(order: Order, first_intent_at: datetime | None, content: Mapping[str, Any]) -> bool:
@@ -129,9 +141,17 @@ def _rendered(order: Order, values: Mapping[str, object]) -> Rendered:
 
 
 def values_of(
-    body: CompiledBody, user_id: str | None, attributes: str | None, sealed: Any, payload: Any
+    body: CompiledBody,
+    user_id: str | None,
+    attributes: str | None,
+    sealed: Any,
+    payload: Any,
+    unsubscribe_url: str = unsubscribing.SAMPLE,
 ) -> dict[str, object]:
-    """The values that the body needs; what is sealed is opened only where a name is still missing."""
+    """The values that the body needs; what is sealed is opened only where a name is still missing.
+
+    Without a message there is no link to unsubscribe: one of the same length stands for it.
+    """
     values: dict[str, object] = _read(attributes)[0] if attributes else {}
     if user_id:
         values["user_id"] = user_id
@@ -139,6 +159,8 @@ def values_of(
             values |= open_sealed(user_id, sealed)
     if payload:
         values |= _read(keyring().open(payload, PAYLOAD_PLACE))[0]
+    if UNSUBSCRIBE_URL in body.needed:
+        values.setdefault(UNSUBSCRIBE_URL, unsubscribe_url)
     return values
 
 

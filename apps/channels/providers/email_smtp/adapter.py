@@ -67,8 +67,9 @@ class EmailSmtp(Adapter):
             "Unsubscribe link",
             type="url",
             required=False,
-            help="https; {token} becomes a proven reference to the delivery, {reference} the bare one. One-click (RFC 8058) "
-            "is offered where the link is https and holds {token}; the relay must sign both List-Unsubscribe headers.",
+            help="Left empty, marketing carries the link of UMS itself, if UMS has a public address. A link of yours is https; "
+            "{token} becomes a proven reference to the delivery, {reference} the bare one. One-click (RFC 8058) is offered "
+            "where the link is https and holds {token}; the relay must sign both List-Unsubscribe headers.",
         ),
         ConfigField(
             "unsubscribe_mailbox",
@@ -82,7 +83,9 @@ class EmailSmtp(Adapter):
         ContentField("text", "Text", multiline=True, help="What is read where HTML is not shown."),
         ContentField("html", "HTML", required=False, multiline=True, escape="html"),
     )
-    capabilities = Capabilities(address_kind="email", echoes_reference=True, receipts=Receipts.FAILURES)
+    capabilities = Capabilities(
+        address_kind="email", echoes_reference=True, receipts=Receipts.FAILURES, unsubscribe_header=True
+    )
     verified_with = "aiosmtpd 1.4.6, dkimpy 1.1.8"
 
     def __init__(self) -> None:
@@ -127,9 +130,10 @@ class EmailSmtp(Adapter):
             raise ValueError("The address is not a mail address.")
         subject = refuse_breaks("The subject", content["subject"])
         token = bounces.stamp(sender.secret, reference) if sender.secret else "1"
+        unsubscribe = sender.unsubscribe_lines(reference, token, one.unsubscribe_url)
         text = (
             f"Date: {date_text(now)}\r\nMessage-ID: <{reference}.1@{sender.domain}>\r\n{sender.headers}"
-            f"To: {address}\r\nSubject: {header_text(subject)}\r\n{sender.unsubscribe_lines(reference, token)}"
+            f"To: {address}\r\nSubject: {header_text(subject)}\r\n{unsubscribe}"
             f"MIME-Version: 1.0\r\n{body(content['text'], content.get('html') or '')}"
         )
         return MailRequest(
@@ -196,18 +200,24 @@ class _Sender:
     unsubscribe_mailbox: str
     one_click: bool
 
-    def unsubscribe_lines(self, reference: str, token: str) -> str:
-        """List-Unsubscribe, and its one-click companion only where a single POST to the link is safe (RFC 8058, 3.1)."""
-        ways = []
-        if self.unsubscribe_url:
+    def unsubscribe_lines(self, reference: str, token: str, link: str) -> str:
+        """List-Unsubscribe, and its one-click companion only where a single POST to the link is safe (RFC 8058, 3.1).
+
+        The account's own link goes before the one that came with the envelope, which a single POST may always use.
+        """
+        ways, one_click = [], self.one_click
+        if link and not self.unsubscribe_url:
+            ways.append(f"<{refuse_breaks('The unsubscribe link', link)}>")
+            one_click = link.startswith("https://")
+        elif self.unsubscribe_url:
             url = self.unsubscribe_url.replace("{token}", f"{reference}={token}").replace("{reference}", reference)
             ways.append(f"<{url}>")
         if self.unsubscribe_mailbox:
             ways.append(f"<mailto:{self.unsubscribe_mailbox}?subject={reference}%3D{token}>")
         if not ways:
             return ""
-        one_click = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" if self.one_click else ""
-        return "List-Unsubscribe: " + ",\r\n ".join(ways) + "\r\n" + one_click
+        post = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" if one_click else ""
+        return "List-Unsubscribe: " + ",\r\n ".join(ways) + "\r\n" + post
 
 
 def _prepare(config: Mapping[str, Any]) -> _Sender:
