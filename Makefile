@@ -45,7 +45,7 @@ $(BENCH_STAMP): requirements-bench.txt deploy/make-venv.sh
 
 test: dev peers ## All tests (ARGS="tests/unit -k pieces")
 	@UMS_VAR=$(TEST_VAR) $(PY) manage.py messages
-	@UMS_VAR=$(TEST_VAR) $(PY) manage.py servers exec -- $(VENV)/bin/pytest $(ARGS)
+	@UMS_VAR=$(TEST_VAR) $(PY) manage.py servers exec -- $(VENV)/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 peers: # an independent SMPP server for the tests; without node they say that they are skipped
 	@if command -v npm >/dev/null && [ ! -d tests/peers/node_modules ]; then \

@@ -32,7 +32,7 @@ MOST_TEXTS = 300
 # What was planned yesterday may be tried today (a pace, a quiet night); what is older is not looked for.
 TODAY = """
 SELECT account_id, count(*) FILTER (WHERE today), count(*) FILTER (WHERE today AND accepted_at IS NOT NULL),
-       count(*) FILTER (WHERE today AND state IN ('DELIVERED', 'READ')),
+       count(*) FILTER (WHERE today AND state IN ('DELIVERED', 'READ', 'CLICKED')),
        count(*) FILTER (WHERE today AND state = 'REJECTED'),
        count(*) FILTER (WHERE today AND state IN ('UNKNOWN', 'UNKNOWN_FINAL')),
        count(*) FILTER (WHERE state IN ('PENDING', 'HELD')),

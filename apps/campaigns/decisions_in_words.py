@@ -34,8 +34,13 @@ def facts_of(detail: str) -> dict[str, str]:
 def _sentence(decision: Decision, facts: Facts) -> str:
     if decision.rule == "target":
         return _("The policy begins with step %(step)s.") % {"step": decision.step + 1}
-    if decision.rule == "reissue":
+    if decision.rule in ("reissue", "alternative"):
         return _reissue(decision, facts)
+    if decision.rule == "route":
+        return _("Step %(step)s goes over %(accounts)s.") % {
+            "step": decision.step + 1,
+            "accounts": _listed(facts.get("chosen", "").split(",")),
+        }
     rule = reason_in_words(decision.rule)
     if decision.verdict == "stop":
         return _("Not sent: %(rule)s.") % {"rule": rule}
@@ -51,6 +56,8 @@ def _reissue(decision: Decision, facts: Facts) -> str:
     why = reason_in_words(facts.get("why", "") or facts.get("reason", ""))
     if decision.verdict == "stop":
         return _("No further step reaches the person (%(why)s).") % {"why": why}
+    if decision.rule == "alternative":
+        return _("Step %(step)s goes on with what is left of it: %(why)s.") % {"step": decision.step + 1, "why": why}
     return _("Step %(step)s follows: %(why)s.") % {"step": decision.step + 1, "why": why}
 
 
@@ -78,4 +85,6 @@ def _listed(codes: Sequence[str]) -> str:
 
 
 def _codes(facts: Facts) -> str:
-    return " ".join(f"{key}={value}" for key, value in facts.items() if key not in ("reached", "until", "why"))
+    return " ".join(
+        f"{key}={value}" for key, value in facts.items() if key not in ("reached", "until", "why", "chosen")
+    )

@@ -7,10 +7,11 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from apps.campaigns.conditions import with_conditions
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.forecast import forecast
 from apps.campaigns.models import Campaign, Policy
-from apps.campaigns.policy import problems
+from apps.campaigns.policy import BadPolicy, problems
 from apps.campaigns.states import CampaignState
 from apps.operators import audit
 
@@ -18,6 +19,11 @@ from apps.operators import audit
 def save_policy(*, actor: object, policy: Policy) -> Policy:
     """Saves a policy that can be followed. Campaigns made before keep the plan they froze. Raises CampaignError."""
     found = problems(policy.plan)
+    if not found:
+        try:
+            policy.plan = with_conditions(policy.plan)
+        except BadPolicy as bad:
+            found = bad.problems
     if found:
         raise CampaignError("; ".join(f"{place}: {words}" for place, words in found.items()), "plan")
     verb = "change_policy" if policy.pk else "add_policy"

@@ -13,10 +13,11 @@ from typing import Any
 from django.db import connection, transaction
 
 from apps.campaigns.models import Campaign
+from apps.campaigns.pipeline.choice import taken
 from apps.campaigns.pipeline.expand import CHUNK, fill_from_audience
 from apps.campaigns.pipeline.plan import clear_planning, loaded_plan
 from apps.campaigns.pipeline.window import values_of
-from apps.campaigns.policy import StepChannel
+from apps.campaigns.policy import Step, StepChannel
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from apps.templates.render import RenderError
@@ -76,21 +77,16 @@ def _count(campaign: Campaign, totals: dict[str, Any]) -> None:
                 totals["blocked"][reason] = totals["blocked"].get(reason, 0) + people
         for step in plan.steps:
             for channel in step.channels:
-                reached, first = _reach(cursor, channel, step.number, _earlier(step.mode, step.channels, channel))
+                reached, first = _reach(cursor, step, channel)
                 totals["reachable"][channel.account] = totals["reachable"].get(channel.account, 0) + reached
                 totals["first"][channel.account] = totals["first"].get(channel.account, 0) + first
 
 
-def _earlier(mode: str, channels: tuple[StepChannel, ...], channel: StepChannel) -> list[int]:
-    return [other.slot for other in channels if other.slot < channel.slot] if mode == "first" else []
-
-
-def _reach(cursor: Any, channel: StepChannel, step: int, earlier: list[int]) -> tuple[int, int]:
-    alone = "".join(f" AND bindings[{slot + 1}] IS NULL" for slot in earlier)
+def _reach(cursor: Any, step: Step, channel: StepChannel) -> tuple[int, int]:
     cursor.execute(
-        f"SELECT count(*), count(*) FILTER (WHERE step = %s {alone}) FROM planning "
+        f"SELECT count(*), count(*) FILTER (WHERE step = %s AND {taken(step, channel)}) FROM planning "
         "WHERE state = 'ACTIVE' AND bindings[%s] IS NOT NULL",
-        [step, channel.slot + 1],
+        [step.number, channel.slot + 1],
     )
     reached, first = cursor.fetchone()
     return reached, first

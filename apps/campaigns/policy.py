@@ -1,31 +1,42 @@
-"""What a policy says, as data. Pure.
+"""What a policy says, as data. Pure. What may stand in one is judged in `policy_checks.py`.
 
-    {"steps": [{"channels": [{"kind": "push_jpush", "account": "push-main"},
-                             {"kind": "email_smtp", "account": "mail-main", "only_tag": "vip"}],
+    {"version": 2,
+     "steps": [{"channels": [{"account": "push-main", "only_if": {"tags_any": ["vip"]}, "body": "short"},
+                             {"account": "mail-main"}],
                 "mode": "all", "until": "delivered", "wait_seconds": 20},
-               {"channels": [{"kind": "sms_aliyun", "account": "sms-main"}], "mode": "first", "until": "delivered"}],
-     "expires_seconds": 86400}
+               {"channels": [{"vendors": [{"account": "sms-a", "weight": 70}, {"account": "sms-b", "weight": 30}]}],
+                "mode": "first", "until": "delivered"}],
+     "ceiling_per_person": "0.10", "expires_seconds": 86400, "unknown_starts_next": false}
 
-mode "all" sends over every channel of the step that reaches the person, "first" over the first one that does. The next
-step follows when the step definitely failed, or `wait_seconds` after acceptance without what `until` names; without
-`wait_seconds` only a definite failure starts it. `only_tag` limits a channel to recipients with that tag.
+A step's channels that reach the person: mode "all" sends over every one, "first" over the first, "smart" over the one
+that scores best. Of a channel with `vendors` one is chosen by weight among those that are healthy when the step is
+planned. Vendors of a channel, and the channels of a smart step, are *alternatives*: where one definitely failed or its
+wait is over, the next that was not tried yet follows, and only then the next step. The next step follows when the step
+definitely failed, or `wait_seconds` after acceptance without what `until` names; without `wait_seconds` only a definite
+failure or the end of the receipt window starts it.
 
-Frozen into a campaign, each channel also carries what was true of its account then: `account_id`, `address_kind`,
-`receipts` (see contract.Receipts) and `slot`, its number in the whole plan.
+`only_tag` and `only_if` limit a channel to recipients of that kind (an address without a person has no tag). `body`
+chooses a variant of the text. A first version had neither vendors, smart, read, clicked, nor what stands beside `steps`.
+
+Frozen into a campaign, each account is a *slot* of its own, numbered over the whole plan, and carries what was true of
+it then: `account_id`, `address_kind`, `receipts` (see contract.Receipts). Vendors share their `group`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
+from functools import cached_property
 from typing import Any, Protocol
 
-MODES = ("all", "first")
-GOALS = ("accepted", "delivered")
-MOST_STEPS = 10
-MOST_CHANNELS = 30
-LONGEST = timedelta(days=30)
+from apps.campaigns.policy_checks import MOST_CHANNELS, problems
+
+__all__ = ["BadPolicy", "Plan", "Step", "StepChannel", "freeze", "load", "problems"]
+
+FAILOVER_SECONDS = 10.0
+MEASURABLE = ("push", "poll", "both")
 
 
 class BadPolicy(ValueError):
@@ -38,7 +49,11 @@ class BadPolicy(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StepChannel:
-    """One channel of a step. `measurable` says that a delivered receipt can come back."""
+    """One slot: an account that a step may send over.
+
+    `measurable` says that a delivered receipt can come back. `group` is shared by the vendors of one channel (the slot
+    of the first) and None where an account stands alone; a vendor of weight 0 is used where no other can.
+    """
 
     slot: int
     kind: str
@@ -47,15 +62,37 @@ class StepChannel:
     address_kind: str
     receipts: str
     only_tag: str = ""
+    only_if: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    body: str = ""
+    group: int | None = None
+    weight: int = 1
+    failover_seconds: float = FAILOVER_SECONDS
 
     @property
     def measurable(self) -> bool:
-        return self.receipts in ("push", "poll", "both")
+        return self.receipts in MEASURABLE
+
+    @property
+    def bit(self) -> int:
+        """The slot in a set of slots."""
+        return 1 << self.slot
+
+    @property
+    def body_key(self) -> str:
+        """Under which its text stands in a template version."""
+        return f"{self.kind}/{self.body}" if self.body else self.kind
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What a recipient must be, in the words of users/audience.py; empty where everybody may."""
+        if not self.only_tag:
+            return dict(self.only_if)
+        return {**self.only_if, "tags_all": [*self.only_if.get("tags_all", []), self.only_tag]}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
-    """One step; `wait` is None where only a definite failure starts the next."""
+    """One step; `wait` is None where only a definite failure starts the next. `channels` are its slots."""
 
     number: int
     channels: tuple[StepChannel, ...]
@@ -63,13 +100,43 @@ class Step:
     until: str
     wait: timedelta | None
 
+    @cached_property
+    def places(self) -> tuple[tuple[StepChannel, ...], ...]:
+        """Its channels in order: one slot, or the vendors of a group."""
+        found: dict[int, list[StepChannel]] = {}
+        for one in self.channels:
+            found.setdefault(one.slot if one.group is None else one.group, []).append(one)
+        return tuple(tuple(place) for place in found.values())
 
-@dataclass(frozen=True, slots=True)
+    @cached_property
+    def chooses(self) -> bool:
+        """Whether there is anything to choose that depends on scores, weights or health."""
+        return len(self.channels) > 1 and (self.mode == "smart" or any(len(place) > 1 for place in self.places))
+
+    def alternatives(self, tried: Collection[int]) -> tuple[StepChannel, ...]:
+        """The slots that may follow in this step once the slots `tried` were lost."""
+        if not self.chooses:
+            return ()
+        if self.mode == "smart":
+            return tuple(one for one in self.channels if one.slot not in tried)
+        begun = [place for place in self.places if any(one.slot in tried for one in place)]
+        return tuple(one for place in begun for one in place if one.slot not in tried)
+
+
+@dataclass(frozen=True)
 class Plan:
-    """A policy with its accounts resolved, as frozen in a campaign."""
+    """A policy with its accounts resolved, as frozen in a campaign.
+
+    `ceiling` is the most that one person may cost. `unknown_starts_next` is None where the class decides; `order` and
+    `weights` are for smart steps.
+    """
 
     steps: tuple[Step, ...]
     expires: timedelta | None
+    ceiling: Decimal | None = None
+    unknown_starts_next: bool | None = None
+    order: str = ""
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def channels(self) -> list[StepChannel]:
         """All channels in slot order."""
@@ -78,42 +145,21 @@ class Plan:
     def account_ids(self) -> list[int]:
         return sorted({channel.account_id for channel in self.channels()})
 
+    def channel_of(self, step: int, account_id: int) -> StepChannel:
+        """The slot of an account in a step, where it stands once. KeyError where it does not."""
+        for one in self.steps[step].channels:
+            if one.account_id == account_id:
+                return one
+        raise KeyError(f"account {account_id} is not in step {step}")
 
-def problems(policy: object) -> dict[str, str]:
-    """What is wrong with a policy as somebody wrote it: place -> sentence. Empty means that it can be frozen."""
-    if not isinstance(policy, Mapping) or not isinstance(policy.get("steps"), list) or not policy["steps"]:
-        return {"steps": "A policy needs a list `steps` with at least one step."}
-    found: dict[str, str] = {}
-    steps = policy["steps"]
-    if len(steps) > MOST_STEPS:
-        found["steps"] = f"{len(steps)} steps; at most {MOST_STEPS} are allowed."
-    for number, step in enumerate(steps):
-        found.update(_step_problems(f"steps[{number}]", step))
-    found.update(_seconds_problem("expires_seconds", policy.get("expires_seconds")))
-    return found
+    @cached_property
+    def chooses(self) -> bool:
+        return any(step.chooses for step in self.steps)
 
-
-def _step_problems(place: str, step: object) -> dict[str, str]:
-    if not isinstance(step, Mapping) or not isinstance(step.get("channels"), list) or not step["channels"]:
-        return {f"{place}.channels": "A step needs a list `channels` with at least one channel."}
-    found: dict[str, str] = {}
-    for number, channel in enumerate(step["channels"]):
-        if not isinstance(channel, Mapping) or not channel.get("account"):
-            found[f"{place}.channels[{number}].account"] = "Name the code of the account to send over."
-    if step.get("mode", "first") not in MODES:
-        found[f"{place}.mode"] = f"Use one of: {', '.join(MODES)}."
-    if step.get("until", "delivered") not in GOALS:
-        found[f"{place}.until"] = f"Use one of: {', '.join(GOALS)}."
-    found.update(_seconds_problem(f"{place}.wait_seconds", step.get("wait_seconds")))
-    return found
-
-
-def _seconds_problem(place: str, value: object) -> dict[str, str]:
-    if value is None:
-        return {}
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST.total_seconds():
-        return {place: f"Give seconds, more than 0 and at most {int(LONGEST.total_seconds())}."}
-    return {}
+    @cached_property
+    def strict(self) -> bool:
+        """Whether a delivered receipt may be less than what a step waits for."""
+        return any(step.until in ("read", "clicked") for step in self.steps)
 
 
 class AccountFacts(Protocol):
@@ -137,39 +183,69 @@ def freeze(policy: Mapping[str, Any], accounts: Iterable[AccountFacts]) -> dict[
     if found:
         raise BadPolicy(found)
     by_code = {account.code: account for account in accounts}
-    slot = 0
+    slots = 0
     steps: list[dict[str, Any]] = []
     for number, step in enumerate(policy["steps"]):
-        channels: list[dict[str, Any]] = []
-        for place, channel in enumerate(step["channels"]):
-            account = by_code.get(channel["account"])
-            where = f"steps[{number}].channels[{place}]"
-            if account is None:
-                found[f"{where}.account"] = f"No account {channel['account']!r} may be used here."
-                continue
-            if any(other["account_id"] == account.id for other in channels):
-                found[f"{where}.account"] = f"Account {account.code!r} stands in this step already."
-            if channel.get("kind") not in (None, account.kind):
-                found[f"{where}.kind"] = f"Account {account.code!r} is of kind {account.kind}."
-            channels.append(_frozen_channel(slot, channel, account))
-            slot += 1
+        channels = _frozen_channels(f"steps[{number}]", step, slots, by_code, found)
+        slots += len(channels)
+        until = step.get("until", "delivered")
+        if until in ("read", "clicked") and channels and all(one["receipts"] not in MEASURABLE for one in channels):
+            found[f"steps[{number}].until"] = f"No channel of this step tells that: use accepted instead of {until}."
         steps.append(
             {
                 "channels": channels,
                 "mode": step.get("mode", "first"),
-                "until": step.get("until", "delivered"),
+                "until": until,
                 "wait_seconds": step.get("wait_seconds"),
             }
         )
-    if slot > MOST_CHANNELS:
-        found["steps"] = f"{slot} channels in all; at most {MOST_CHANNELS} are allowed."
+    if slots > MOST_CHANNELS:
+        found["steps"] = f"{slots} accounts in all; at most {MOST_CHANNELS} are allowed."
     if found:
         raise BadPolicy(found)
-    return {"steps": steps, "expires_seconds": policy.get("expires_seconds")}
+    held = {"version": 2, "steps": steps, "expires_seconds": policy.get("expires_seconds")}
+    said = ("ceiling_per_person", "unknown_starts_next", "order", "weights")
+    return held | {word: policy[word] for word in said if policy.get(word) is not None}
 
 
-def _frozen_channel(slot: int, channel: Mapping[str, Any], account: AccountFacts) -> dict[str, Any]:
-    return {
+def _frozen_channels(
+    place: str, step: Mapping[str, Any], first: int, by_code: Mapping[str, AccountFacts], found: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The slots of a step, the first being number `first`; what cannot be is added to `found`."""
+    channels: list[dict[str, Any]] = []
+    for number, channel in enumerate(step["channels"]):
+        where = f"{place}.channels[{number}]"
+        begin = len(channels)
+        for at, vendor in _vendors(where, channel):
+            account = by_code.get(vendor["account"])
+            if account is None:
+                found[f"{at}.account"] = f"No account {vendor['account']!r} may be used here."
+                continue
+            if any(other["account_id"] == account.id for other in channels):
+                found[f"{at}.account"] = f"Account {account.code!r} stands in this step already."
+            if vendor.get("kind") not in (None, account.kind):
+                found[f"{at}.kind"] = f"Account {account.code!r} is of kind {account.kind}."
+            group = first + begin if "vendors" in channel else None
+            channels.append(_frozen_channel(first + len(channels), channel, vendor, account, group))
+        kinds = sorted({one["address_kind"] for one in channels[begin:]})
+        if len(kinds) > 1:
+            found[f"{where}.vendors"] = (
+                f"Vendors of one channel write to one kind of address, not to {', '.join(kinds)}."
+            )
+    return channels
+
+
+def _vendors(place: str, channel: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(place, {account, kind?, weight?}) of each vendor; an account alone is its own."""
+    if "vendors" not in channel:
+        return [(place, channel)]
+    return [(f"{place}.vendors[{number}]", vendor) for number, vendor in enumerate(channel["vendors"])]
+
+
+def _frozen_channel(
+    slot: int, channel: Mapping[str, Any], vendor: Mapping[str, Any], account: AccountFacts, group: int | None
+) -> dict[str, Any]:
+    held: dict[str, Any] = {
         "slot": slot,
         "kind": account.kind,
         "account": account.code,
@@ -178,10 +254,15 @@ def _frozen_channel(slot: int, channel: Mapping[str, Any], account: AccountFacts
         "receipts": account.receipts,
         "only_tag": channel.get("only_tag") or "",
     }
+    held |= {word: channel[word] for word in ("only_if", "body") if channel.get(word)}
+    if group is not None:
+        held |= {"group": group, "weight": vendor.get("weight", 1)}
+        held["failover_seconds"] = channel.get("failover_seconds") or FAILOVER_SECONDS
+    return held
 
 
 def load(frozen: Mapping[str, Any]) -> Plan:
-    """Reads what `freeze` wrote."""
+    """Reads what `freeze` wrote, in this version or the first."""
     steps = []
     for number, step in enumerate(frozen["steps"]):
         wait = step["wait_seconds"]
@@ -194,5 +275,12 @@ def load(frozen: Mapping[str, Any]) -> Plan:
                 wait=None if wait is None else timedelta(seconds=wait),
             )
         )
-    expires = frozen.get("expires_seconds")
-    return Plan(tuple(steps), None if expires is None else timedelta(seconds=expires))
+    expires, ceiling = frozen.get("expires_seconds"), frozen.get("ceiling_per_person")
+    return Plan(
+        steps=tuple(steps),
+        expires=None if expires is None else timedelta(seconds=expires),
+        ceiling=None if ceiling is None else Decimal(ceiling),
+        unknown_starts_next=frozen.get("unknown_starts_next"),
+        order=frozen.get("order") or "",
+        weights=frozen.get("weights") or {},
+    )

@@ -10,9 +10,10 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from apps.campaigns.conditions import conditioned, with_conditions
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign, Policy
-from apps.campaigns.policy import AccountFacts, BadPolicy, freeze
+from apps.campaigns.policy import AccountFacts, BadPolicy, freeze, load
 from apps.campaigns.states import LANE_OF, CampaignState, MessageClass, may
 from apps.channels.selectors import account_facts
 from apps.operators import audit
@@ -87,6 +88,8 @@ def new_campaign(
     plan = policy.plan if isinstance(policy, Policy) else policy
     try:
         frozen = freeze(plan, accounts)
+        if conditioned(frozen):
+            frozen = with_conditions(frozen)
     except BadPolicy as bad:
         raise CampaignError(str(bad), "policy") from bad
     _need_bodies(frozen, template_version)
@@ -112,8 +115,8 @@ def new_campaign(
 
 
 def _need_bodies(frozen: Mapping[str, Any], version: TemplateVersion) -> None:
-    kinds = {channel["kind"] for step in frozen["steps"] for channel in step["channels"]}
-    missing = sorted(kinds - set(version.bodies))
+    wanted = {channel.body_key for channel in load(frozen).channels()}
+    missing = sorted(wanted - set(version.bodies))
     if missing:
         words = _("The template has no body for %(kinds)s: write one, or choose a policy without it.")
         raise CampaignError(words % {"kinds": ", ".join(missing)}, "template")

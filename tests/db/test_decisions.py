@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import connection
 from django.test import Client
+from django.utils import translation
 
 from apps.campaigns.evidence import digest_of, evidence_of, gather
 from apps.campaigns.models import Campaign, Decision, Message
@@ -38,9 +39,10 @@ def test_every_target_has_its_decisions_and_they_can_be_read(world: World) -> No
     assert _lines(_message_of(campaign, "NOBODY")) == [("no_usable_address", "stop", 0, "reached=--")]
     assert Decision.objects.values("message_id").distinct().count() == 4  # nobody is without a line
 
-    told = [entry.words for entry in message_timeline(reissued.pk) if entry.kind == "decision"]
+    with translation.override("en"):
+        told = [entry.words for entry in message_timeline(reissued.pk) if entry.kind == "decision"]
+        why = [entry.detail for entry in message_timeline(by_sms.pk) if entry.kind == "decision"]
     assert told == ["The policy begins with step 1.", "Step 2 follows: the step before failed for certain."]
-    why = [entry.detail for entry in message_timeline(by_sms.pk) if entry.kind == "decision"]
     assert why == ["reachable over sms-main · no usable address for push-main"]
 
 

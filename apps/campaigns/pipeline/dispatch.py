@@ -17,6 +17,7 @@ from functools import partial
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.lease import give_back, lease, lease_of, look_again, open_breaker
 from apps.campaigns.pipeline.order import Order
+from apps.campaigns.pipeline.plan import loaded_plan
 from apps.campaigns.pipeline.results import until_written, write_results
 from apps.campaigns.pipeline.sending import Flight, Sending
 from apps.campaigns.pipeline.transports import Heard, Transports
@@ -50,13 +51,14 @@ def send_next_of(account_id: int, stop_at: float, transports: Transports) -> boo
 def _order(batch: Batch, before_fetch: Callable[[], None]) -> Order:
     row = ChannelAccount.objects.get(pk=batch.account_id)
     account, token_version = signed_in(row, before_fetch)
+    slot = loaded_plan(batch.campaign).channel_of(batch.step, row.pk)
     return Order(
         batch=batch,
         campaign=batch.campaign,
         account_row=row,
         account=account,
         adapter=adapter(row.kind),
-        body=compiled(batch.campaign.template_version_id, row.kind),
+        body=compiled(batch.campaign.template_version_id, slot.body_key),
         token_version=token_version,
     )
 

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from apps.campaigns.models import Campaign
 from apps.campaigns.pipeline.blocked_addresses import name_blocked_addresses
+from apps.campaigns.pipeline.choice import choose
 from apps.campaigns.pipeline.people_rules import forbidden
 from apps.campaigns.pipeline.plan import (
     clear_planning,
@@ -107,6 +108,7 @@ def fill_from_audience(campaign: Campaign, first: int, last: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
     name_blocked_addresses(campaign)
+    choose(campaign, plan)
 
 
 # What was decided of every target, and which channels reached it then: a mark for each slot of the plan, in order.

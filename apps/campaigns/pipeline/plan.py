@@ -1,23 +1,25 @@
 """Plan: the messages in the temporary table `planning` get the deliveries of their step, in batches.
 
 `planning` holds for each message the bindings that reach its recipient: one place per slot of the frozen plan, null
-where that channel does not. Filling it and emitting deliveries from it are set-based: a step costs a handful of
-statements whatever the number of messages.
+where that channel does not; and in `chosen` the bits of the slots taken where its step has alternatives (choice.py).
+Filling it and emitting deliveries from it are set-based: a step costs a handful of statements whatever the number of
+messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection
 
 from apps.campaigns.models import Campaign
+from apps.campaigns.pipeline.choice import choose, note_routes, taken
 from apps.campaigns.policy import Plan, Step, StepChannel, load
 from apps.channels.contract import Account
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
-from apps.users.audience import blocked_binding
+from apps.users.audience import blocked_binding, condition
 
 BATCH_SIZE = 500
 LARGEST_BATCH = 1000
@@ -26,7 +28,7 @@ BATCH_IDS_LOCK = 7_201_003
 CREATE = """
 CREATE TEMP TABLE IF NOT EXISTS planning (
     message_id bigint NOT NULL, recipient_id bigint, state text NOT NULL, reason text NOT NULL,
-    step smallint, bindings bigint[] NOT NULL
+    step smallint, bindings bigint[] NOT NULL, chosen bigint
 ) ON COMMIT DELETE ROWS
 """
 
@@ -60,7 +62,7 @@ def reach_joins(campaign: Campaign, people: str, people_values: Sequence[Any]) -
             business_line_id=campaign.business_line_id,
             account_id=channel.account_id,
         )
-        tag = " AND %s = ANY(r.tags)" if channel.only_tag else ""
+        only, only_values = _only(channel)
         joins.append(
             f"""LEFT JOIN (
                 SELECT DISTINCT ON (b.recipient_id) b.recipient_id, b.id AS binding_id FROM users_binding b
@@ -70,11 +72,27 @@ def reach_joins(campaign: Campaign, people: str, people_values: Sequence[Any]) -
                   AND NOT {blocked}
                 ORDER BY b.recipient_id, array_position(ARRAY['account', 'business_line', 'everywhere'], b.scope::text),
                          b.id DESC
-            ) slot{channel.slot} ON slot{channel.slot}.recipient_id = r.id{tag}"""
+            ) slot{channel.slot} ON slot{channel.slot}.recipient_id = r.id{only}"""
         )
         values += [*people_values, channel.address_kind, campaign.business_line_id, channel.account_id]
-        values += [*blocked_values, *([channel.only_tag] if channel.only_tag else [])]
+        values += [*blocked_values, *only_values]
     return "\n".join(joins), values
+
+
+def _only(channel: StepChannel) -> tuple[str, list[Any]]:
+    """SQL over alias r, to follow a condition: that the person is one whom the channel is for."""
+    if not channel.conditions:
+        return "", []
+    sql, values = condition(channel.conditions)
+    return f" AND ({sql})", values
+
+
+def _address_only(channel: StepChannel) -> tuple[str, list[Any]]:
+    """The same for an address that a message names: without a person only what asks for no tag or attribute is met."""
+    sql, values = _only(channel)
+    if sql and set(channel.conditions) == {"tags_none"}:
+        sql = f" AND coalesce({sql.removeprefix(' AND ')}, true)"
+    return sql, values
 
 
 def slots_array(plan: Plan) -> str:
@@ -97,6 +115,7 @@ def emit_deliveries(campaign: Campaign) -> int:
         cursor.execute("SELECT step, count(*) FROM planning WHERE state = 'ACTIVE' GROUP BY step")
         messages = dict(cursor.fetchall())
     plan = loaded_plan(campaign)
+    note_routes(plan)
     return sum(
         _emit_slot(campaign, step, channel, messages[step.number])
         for step in plan.steps
@@ -106,14 +125,14 @@ def emit_deliveries(campaign: Campaign) -> int:
 
 
 EMIT = """
-WITH chosen AS (
+WITH sent_to AS (
     SELECT message_id, recipient_id, bindings[%(place)s] AS binding_id, row_number() OVER () - 1 AS number
-    FROM planning WHERE state = 'ACTIVE' AND step = %(step)s AND bindings[%(place)s] IS NOT NULL {earlier}
+    FROM planning WHERE state = 'ACTIVE' AND step = %(step)s AND {taken}
 ), made AS (
     INSERT INTO campaigns_delivery (id, message_id, campaign_id, batch_id, account_id, recipient_id, binding_id, step)
     SELECT ums_id(), message_id, %(campaign)s, %(first_batch)s + number / %(size)s, %(account)s, recipient_id, binding_id,
            %(step)s
-    FROM chosen RETURNING id, batch_id
+    FROM sent_to RETURNING id, batch_id
 )
 INSERT INTO campaigns_batch (id, campaign_id, account_id, step, lane, priority, state, not_before, first_delivery_id,
                              last_delivery_id, size, owner, epoch)
@@ -135,7 +154,6 @@ def _batch_size(channel: StepChannel) -> int:
 
 
 def _emit_slot(campaign: Campaign, step: Step, channel: StepChannel, messages: int) -> int:
-    earlier = [other.slot for other in step.channels if other.slot < channel.slot] if step.mode == "first" else []
     size = _batch_size(channel)
     with connection.cursor() as cursor:
         values = {
@@ -149,7 +167,7 @@ def _emit_slot(campaign: Campaign, step: Step, channel: StepChannel, messages: i
             "priority": campaign.priority,
             "state": "WAITING" if campaign.state == "PAUSED" else "READY",
         }
-        cursor.execute(EMIT.format(earlier="".join(f" AND bindings[{slot + 1}] IS NULL" for slot in earlier)), values)
+        cursor.execute(EMIT.format(taken=taken(step, channel)), values)
         return sum(row[0] for row in cursor.fetchall())
 
 
@@ -166,7 +184,7 @@ FILL_FROM_MESSAGES = """
 INSERT INTO planning (message_id, recipient_id, state, reason, step, bindings)
 SELECT message_id, recipient_id, 'ACTIVE', '', {first_step}, bindings FROM (
     SELECT m.id AS message_id, m.recipient_id, wanted.step AS wanted_step, {slots} AS bindings
-    FROM unnest(%s::bigint[], %s::smallint[]) AS wanted(id, step)
+    FROM unnest(%s::bigint[], %s::smallint[], %s::bigint[]) AS wanted(id, step, used)
     JOIN campaigns_message m ON m.id = wanted.id AND m.id BETWEEN %s AND %s
     LEFT JOIN users_recipient r ON r.id = m.recipient_id
     LEFT JOIN users_binding b ON b.id = m.binding_id AND b.state = 'ACTIVE' AND NOT {blocked}
@@ -175,19 +193,18 @@ SELECT message_id, recipient_id, 'ACTIVE', '', {first_step}, bindings FROM (
 """
 
 
-def fill_from_messages(campaign: Campaign, wanted: dict[int, int]) -> None:
+def fill_from_messages(campaign: Campaign, wanted: Mapping[int, int], used: Mapping[int, int] | None = None) -> None:
     """Fills `planning` for these messages (id -> step to start at); its step is null where no step reaches them.
 
-    A message that names an address (`binding_id`) is reached over every channel of that address's kind.
+    A message that names an address (`binding_id`) is reached over every channel of that address's kind. `used` has, by
+    message, the bits of slots that may not be taken.
     """
     plan = loaded_plan(campaign)
     ids = sorted(wanted)
     blocked, blocked_values = blocked_binding(
         message_class=campaign.message_class, business_line_id=campaign.business_line_id
     )
-    slots = ", ".join(
-        f"coalesce(slot{one.slot}.binding_id, CASE WHEN b.address_kind = %s THEN b.id END)" for one in plan.channels()
-    )
+    slots, slot_values = _slots_of_messages(plan, masked=bool(used))
     clear_planning()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -199,22 +216,35 @@ def fill_from_messages(campaign: Campaign, wanted: dict[int, int]) -> None:
         sql = FILL_FROM_MESSAGES.format(
             first_step=first_step(plan, "wanted_step"), slots=f"ARRAY[{slots}]::bigint[]", blocked=blocked, joins=joins
         )
-        kinds = [one.address_kind for one in plan.channels()]
-        cursor.execute(sql, [*kinds, ids, [wanted[one] for one in ids], ids[0], ids[-1], *blocked_values, *values])
+        asked = [ids, [wanted[one] for one in ids], [(used or {}).get(one, 0) for one in ids], ids[0], ids[-1]]
+        cursor.execute(sql, [*slot_values, *asked, *blocked_values, *values])
+    choose(campaign, plan)
 
 
-def plan_steps(campaign: Campaign, wanted: dict[int, int]) -> set[int]:
-    """Plans the next step of messages whose rows the caller has locked; returns those that no step reaches any more."""
+def _slots_of_messages(plan: Plan, masked: bool) -> tuple[str, list[Any]]:
+    """SQL for the elements of `planning.bindings`: the person's binding, else the address that the message names."""
+    slots: list[str] = []
+    values: list[Any] = []
+    for one in plan.channels():
+        only, only_values = _address_only(one)
+        sql = f"coalesce(slot{one.slot}.binding_id, CASE WHEN b.address_kind = %s{only} THEN b.id END)"
+        slots.append(f"CASE WHEN used & {one.bit} = 0 THEN {sql} END" if masked else sql)
+        values += [one.address_kind, *only_values]
+    return ", ".join(slots), values
+
+
+def plan_steps(campaign: Campaign, wanted: Mapping[int, int], used: Mapping[int, int] | None = None) -> dict[int, int]:
+    """Plans the next step of messages whose rows the caller has locked; returns their steps, of those that any reaches."""
     if not wanted:
-        return set()
-    fill_from_messages(campaign, wanted)
+        return {}
+    fill_from_messages(campaign, wanted, used)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE campaigns_message m SET step = p.step FROM planning p "
-            "WHERE m.id = p.message_id AND p.step IS NOT NULL AND m.id BETWEEN %s AND %s RETURNING m.id",
+            "WHERE m.id = p.message_id AND p.step IS NOT NULL AND m.id BETWEEN %s AND %s RETURNING m.id, m.step",
             [min(wanted), max(wanted)],
         )
-        planned = {row[0] for row in cursor.fetchall()}
+        planned = dict(cursor.fetchall())
         cursor.execute("DELETE FROM planning WHERE step IS NULL")
     emit_deliveries(campaign)
-    return set(wanted) - planned
+    return planned

@@ -21,7 +21,14 @@ from apps.channels.registry import adapter, adapters
 from ums_site.crypto import binding_place, keyring
 from ums_site.ids import first_row_id
 
-TAKEN = ["ACCEPTED", "DELIVERED", "READ", "CLOSED", "UNKNOWN_FINAL"]  # by a provider, as far as anybody knows
+TAKEN = [
+    "ACCEPTED",
+    "DELIVERED",
+    "READ",
+    "CLICKED",
+    "CLOSED",
+    "UNKNOWN_FINAL",
+]  # by a provider, as far as anybody knows
 MAY_BE_TAKEN = ["PENDING", "HELD", "SENDING", "UNKNOWN"]
 WITHOUT_LIMIT = timedelta(hours=24)  # how long it is tried where the provider names no limit
 SOONEST, LATEST = timedelta(seconds=2), timedelta(minutes=30)
@@ -42,7 +49,7 @@ offer AS (
         coalesce(d.accepted_at + nullif(o.within, '0'), now() + %(without_limit)s) AS until,
         CASE WHEN NOT o.recalls THEN 'no_recall'
              WHEN d.provider_id = '' THEN 'no_provider_id'
-             WHEN o.undelivered AND d.state IN ('DELIVERED', 'READ') THEN 'delivered_already'
+             WHEN o.undelivered AND d.state IN ('DELIVERED', 'READ', 'CLICKED') THEN 'delivered_already'
              WHEN d.accepted_at + nullif(o.within, '0') <= now() THEN 'too_late'
              WHEN s.batch_id IS NOT NULL THEN 'shared_call' ELSE '' END AS code
     FROM campaigns_delivery d JOIN offer o ON o.account_id = d.account_id

@@ -35,12 +35,12 @@ STATE_OF = {
     "delivered": "DELIVERED",
     "failed": "UNDELIVERED",
     "read": "READ",
-    "clicked": "READ",
+    "clicked": "CLICKED",
     "recalled": "RECALLED",
     "recall_refused": "RECALL_REFUSED",
 }
 # News of a higher rank replaces what is known, never the other way round; a state that is not named has rank 0.
-RANK = {"READ": 5, "DELIVERED": 4, "UNDELIVERED": 3, "CLOSED": 2, "REJECTED": 2, "ACCEPTED": 1}
+RANK = {"CLICKED": 6, "READ": 5, "DELIVERED": 4, "UNDELIVERED": 3, "CLOSED": 2, "REJECTED": 2, "ACCEPTED": 1}
 
 
 def merge_next() -> int:
@@ -100,7 +100,8 @@ WITH fact AS MATERIALIZED (
 ), arrived AS (
     {SUCCEED}
 )
-SELECT campaign_id, message_id, false FROM moved WHERE state NOT IN ('DELIVERED', 'READ')
+SELECT campaign_id, message_id, false FROM moved
+WHERE state NOT IN ('DELIVERED', 'READ', 'CLICKED') OR campaign_id = ANY(%(strict)s::bigint[])
 UNION ALL SELECT campaign_id, id, true FROM arrived WHERE campaign_id = ANY(%(several)s::bigint[])
 """
 
@@ -170,7 +171,8 @@ def _apply(account: ChannelAccount, news: _News, campaign_ids: Sequence[int], no
     campaigns = Campaign.objects.select_related("template_version").in_bulk(campaign_ids)
     values = news.values()
     several = [pk for pk, campaign in campaigns.items() if len(loaded_plan(campaign).channels()) > 1]
-    values |= {"now": now, "price": account.price, "several": several}
+    strict = [pk for pk, campaign in campaigns.items() if loaded_plan(campaign).strict]
+    values |= {"now": now, "price": account.price, "several": several, "strict": strict}
     values["oldest"] = first_row_id(min(campaign_ids))
     values["newest"] = values["high"] + (int(CLOCKS_APART.total_seconds() * 1000) << SHIFT)
     open_messages: dict[int, list[int]] = {}

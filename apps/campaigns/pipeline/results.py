@@ -54,7 +54,7 @@ marked AS (
         provider_id = v.provider_id, accepted_at = coalesce(accepted_at, now()), held_until = NULL, pieces = v.pieces,
         cost = v.pieces * %s
     FROM v WHERE d.id = v.id AND d.epoch = %s AND d.id BETWEEN %s AND %s
-      AND state IN ('SENDING', 'UNKNOWN', 'UNKNOWN_FINAL', 'HELD', 'DELIVERED', 'READ', 'UNDELIVERED')
+      AND state IN ('SENDING', 'UNKNOWN', 'UNKNOWN_FINAL', 'HELD', 'DELIVERED', 'READ', 'CLICKED', 'UNDELIVERED')
 )
 UPDATE campaigns_attempt a SET outcome = 'accepted', provider_id = v.provider_id, finished_at = now()
 FROM v WHERE a.delivery_id = v.id AND a.number = v.number AND a.epoch = %s AND a.delivery_id BETWEEN %s AND %s

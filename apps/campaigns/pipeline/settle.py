@@ -6,7 +6,7 @@ the later one sees both. Everything runs in the caller's transaction, together w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -50,8 +50,10 @@ def _settle_chunk(campaign: Campaign, ids: Sequence[int], now: datetime) -> date
         return None
     facts = _facts(campaign, sorted(steps), now)
     go, stops, wait = _decide(campaign, steps, facts, now)
-    lost = plan_steps(campaign, {message_id: decision.step for message_id, decision in go.items()})
-    _note_reissues(go, lost)
+    wanted = {message_id: decision.step for message_id, decision in go.items()}
+    planned = plan_steps(campaign, wanted, _used(loaded_plan(campaign), wanted, facts))
+    _note_reissues(steps, go, planned)
+    lost = wanted.keys() - planned.keys()
     if lost:
         _exhaust(lost, last)
         more_go, more_stops, more_wait = _decide(campaign, dict.fromkeys(lost, last), facts, now)
@@ -62,16 +64,29 @@ def _settle_chunk(campaign: Campaign, ids: Sequence[int], now: datetime) -> date
     return wait
 
 
-def _note_reissues(go: dict[int, Go], lost: set[int]) -> None:
-    """The ledger's lines for messages that go on: with which step, and why; or that no further step reaches them."""
+def _used(plan: Plan, wanted: Mapping[int, int], facts: Facts) -> dict[int, int]:
+    """Message -> bits of the slots that it may not take at its step: all but the alternatives that are left there."""
+    found: dict[int, int] = {}
+    if not plan.chooses:
+        return found
+    for message_id, number in wanted.items():
+        if number < len(plan.steps):
+            step = plan.steps[number]
+            tried = {one.channel.slot for one in facts[message_id] if one.step == number}
+            if tried:
+                found[message_id] = sum(one.bit for one in set(step.channels) - set(step.alternatives(tried)))
+    return found
+
+
+def _note_reissues(steps: Mapping[int, int], go: Mapping[int, Go], planned: Mapping[int, int]) -> None:
+    """The ledger's lines for messages that go on: with what of which step, and why; or that nothing further reaches them."""
+    lines = []
+    for message_id, one in go.items():
+        step = planned.get(message_id, one.step)
+        rule = "alternative" if step == steps[message_id] else "reissue"
+        lines.append(Decided(message_id, rule, "go" if message_id in planned else "stop", step, one.reason))
     with connection.cursor() as cursor:
-        note(
-            cursor,
-            [
-                Decided(message_id, "reissue", "stop" if message_id in lost else "go", one.step, one.reason)
-                for message_id, one in go.items()
-            ],
-        )
+        note(cursor, lines)
 
 
 def _locked_steps(ids: Sequence[int], last: int) -> dict[int, int]:
@@ -94,10 +109,9 @@ WHERE message_id = ANY(%s::bigint[]) AND id > %s AND id < %s
 
 def _facts(campaign: Campaign, ids: Sequence[int], now: datetime) -> Facts:
     """The deliveries of each message; a delivery is younger than its message, which bounds the partitions read."""
-    windows = dict(
-        ChannelAccount.objects.filter(pk__in=loaded_plan(campaign).account_ids()).values_list("pk", "receipt_window")
-    )
-    channels = {(step.number, one.account_id): one for step in loaded_plan(campaign).steps for one in step.channels}
+    plan = loaded_plan(campaign)
+    channels = {(step.number, one.account_id): one for step in plan.steps for one in step.channels}
+    windows = dict(ChannelAccount.objects.filter(pk__in=plan.account_ids()).values_list("pk", "receipt_window"))
     facts: Facts = {one: [] for one in ids}
     with connection.cursor() as cursor:
         cursor.execute(FACTS, [numbers(ids), ids[0], first_id_at(now + CLOCKS_APART)])
@@ -135,7 +149,7 @@ def _looks(hold: Hold, held: Sequence[DeliveryFacts], plan: Plan, now: datetime)
     return quiet + ([hold.until] if hold.until is not None else [])
 
 
-def _exhaust(ids: set[int], last: int) -> None:
+def _exhaust(ids: Collection[int], last: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE campaigns_message SET step = %s WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s",
@@ -150,10 +164,12 @@ WHERE m.id = v.id AND m.id BETWEEN %s AND %s AND m.state <> v.state
   AND (m.state = 'ACTIVE' OR v.state = 'SUCCEEDED' OR (m.state = 'UNKNOWN' AND v.state = 'FAILED'))
 """
 # Rule 1 of strategy.py as SQL over the deliveries that a statement just `moved`: where one arrived, its message
-# succeeded, whatever the plan, the step, the class and the other deliveries say.
+# succeeded, whatever the plan, the step, the class and the other deliveries say. Campaigns that want more of somebody
+# than that it arrives are `strict`, and left to `settle`.
 SUCCEED = """
 UPDATE campaigns_message m SET state = 'SUCCEEDED', reason = '', finished_at = now()
-FROM (SELECT DISTINCT message_id FROM moved WHERE state IN ('DELIVERED', 'READ')) a
+FROM (SELECT DISTINCT message_id FROM moved
+      WHERE state IN ('DELIVERED', 'READ', 'CLICKED') AND campaign_id <> ALL(%(strict)s::bigint[])) a
 WHERE m.id = a.message_id AND m.id BETWEEN %(oldest)s AND %(newest)s
   AND m.state IN ('ACTIVE', 'UNKNOWN', 'FAILED', 'EXPIRED', 'CANCELLED')
 RETURNING m.campaign_id, m.id
@@ -201,8 +217,8 @@ def _verdict(stop: Stop, held: Sequence[DeliveryFacts]) -> Stop:
     """Where every delivery was called off rather than refused, the message is named by what called it off."""
     if stop.state != "FAILED" or not held or any(one.state != "CANCELLED" for one in held):
         return stop
-    reason = held[-1].reason
-    return Stop(message_state(reason), reason)
+    reasons = [one.reason for one in sorted(held, key=lambda one: one.step) if one.reason != "failover"]
+    return Stop(message_state(reasons[-1]), reasons[-1]) if reasons else stop
 
 
 CLOSE = """
@@ -254,13 +270,13 @@ WITH reached AS (
     UPDATE campaigns_message m SET state = 'SUCCEEDED', reason = '', finished_at = now()
     FROM campaigns_delivery d
     WHERE d.batch_id = %(batch)s AND d.id BETWEEN %(first)s AND %(last)s
-      AND d.state IN ('ACCEPTED', 'CLOSED', 'DELIVERED', 'READ')
+      AND d.state IN ('ACCEPTED', 'CLOSED', 'DELIVERED', 'READ', 'CLICKED')
       AND m.id = d.message_id AND m.id BETWEEN %(oldest)s AND %(newest)s
       AND m.state IN ('ACTIVE', 'UNKNOWN', 'FAILED', 'EXPIRED', 'CANCELLED')
 )
 SELECT message_id FROM campaigns_delivery
 WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s
-  AND state NOT IN ('ACCEPTED', 'CLOSED', 'DELIVERED', 'READ')
+  AND state NOT IN ('ACCEPTED', 'CLOSED', 'DELIVERED', 'READ', 'CLICKED')
 """
 ALL_OF = "SELECT message_id FROM campaigns_delivery WHERE batch_id = %(batch)s AND id BETWEEN %(first)s AND %(last)s"
 
