@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from apps.campaigns.drafting import save_policy
 from apps.campaigns.models import Policy
 from apps.channels.models import ChannelAccount
 from apps.channels.services import save_account
@@ -98,4 +99,6 @@ def policy(wait: timedelta) -> Policy:
         ],
         "expires_seconds": 86400,
     }
-    return Policy.objects.update_or_create(code="push-then-sms", defaults={"name": "推送未达补发短信", "plan": plan})[0]
+    held = Policy.objects.filter(code="push-then-sms").first() or Policy(code="push-then-sms")
+    held.name, held.plan = "推送未达补发短信", plan
+    return save_policy(actor=ACTOR, policy=held)

@@ -36,9 +36,9 @@ clock_timestamp(), ARRAY(SELECT ums_id() FROM generate_series(1, %s)), {USABLE_C
  WHERE r.user_id = ANY(ARRAY(SELECT json_array_elements_text(%s::json))))
 """
 INSERT_CAMPAIGN = """
-INSERT INTO campaigns_campaign (id, name, business_line_id, message_class, template_version_id, policy_code, plan, audience,
-  state, lane, priority, expires_at, expand_cursor, expand_end, planned_count, source, created_at, started_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, %s, %s, %s)
+INSERT INTO campaigns_campaign (id, name, business_line_id, message_class, template_version_id, policy_code, policy_number,
+  plan, audience, state, lane, priority, expires_at, expand_cursor, expand_end, planned_count, source, created_at, started_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, %s, %s, %s)
 """
 INSERT_MESSAGES = """
 INSERT INTO campaigns_message (id, campaign_id, recipient_id, binding_id, state, reason, step, finished_at)
@@ -173,8 +173,8 @@ def decide(
 def _campaign_row(held: Campaign) -> Statement:
     values = [
         held.pk, held.name, held.business_line_id, held.message_class, held.template_version_id, held.policy_code,
-        json.dumps(held.plan), json.dumps(held.audience), str(held.state), str(held.lane), held.priority, held.expires_at,
-        held.expand_end, held.planned_count, held.source, held.created_at, held.started_at,
+        held.policy_number, json.dumps(held.plan), json.dumps(held.audience), str(held.state), str(held.lane), held.priority,
+        held.expires_at, held.expand_end, held.planned_count, held.source, held.created_at, held.started_at,
     ]  # fmt: skip
     return INSERT_CAMPAIGN, values
 

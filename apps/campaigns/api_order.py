@@ -27,7 +27,7 @@ from apps.templates.selectors import compiled
 LATEST = """
 (SELECT v.id FROM templates_templateversion v JOIN templates_messagetemplate t ON t.id = v.template_id
  WHERE t.code = %s ORDER BY v.number DESC LIMIT 1),
-(SELECT ARRAY[p.id::text, p.updated_at::text] FROM campaigns_policy p WHERE p.code = %s)
+(SELECT ARRAY[p.id::text, p.number::text, p.updated_at::text] FROM campaigns_policy p WHERE p.code = %s)
 """
 
 
@@ -82,7 +82,7 @@ def _version(version_id: int) -> TemplateVersion:
 
 
 @lru_cache(maxsize=512)
-def _policy(policy_id: str, _changed_at: str) -> Policy:
+def _policy(policy_id: str, _number: str, _changed_at: str) -> Policy:
     return Policy.objects.get(pk=policy_id)
 
 

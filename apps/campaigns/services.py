@@ -105,6 +105,7 @@ def new_campaign(
         message_class=message_class,
         template_version=template_version,
         policy_code=policy.code if isinstance(policy, Policy) else "",
+        policy_number=policy.number if isinstance(policy, Policy) else 0,
         plan=frozen,
         audience=audience,
         lane=LANE_OF[chosen_class],

@@ -11,6 +11,7 @@ from django.db import connection
 
 from apps.campaigns.pipeline.dispatch import send_next
 from apps.campaigns.pipeline.expand import expand_next
+from apps.campaigns.pipeline.experience import count_due
 from apps.campaigns.pipeline.poll import poll_next
 from apps.campaigns.pipeline.recall import recall_next
 from apps.campaigns.pipeline.receipts import merge_next
@@ -23,7 +24,7 @@ from ums_site.clock import boottime
 from ums_site.queues import heard
 
 # What lane `work` does; apps above this one add theirs when they start.
-BACKGROUND: list[Callable[[], int]] = [imports.run_due, refresh_due]
+BACKGROUND: list[Callable[[], int]] = [imports.run_due, refresh_due, count_due]
 
 NEXT_DUE = """
 SELECT extract(epoch FROM min(not_before) - now()) FROM campaigns_batch b

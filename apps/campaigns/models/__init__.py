@@ -1,7 +1,8 @@
 """The rows of campaigns, one module a subject. Everybody imports them from here."""
 
 from apps.campaigns.models.decisions import Decision
-from apps.campaigns.models.policies import Policy
+from apps.campaigns.models.policies import Policy, PolicyVersion
+from apps.campaigns.models.smart import ClassExperience, PersonExperience, Replay, SmartWeights
 from apps.campaigns.models.story import (
     Attempt,
     Batch,
@@ -19,13 +20,18 @@ __all__ = [
     "Attempt",
     "Batch",
     "Campaign",
+    "ClassExperience",
     "Decision",
     "Delivery",
     "Message",
     "MessagePayload",
+    "PersonExperience",
     "Policy",
+    "PolicyVersion",
     "Recall",
     "RecallOrder",
     "Receipt",
     "ReceiptInbox",
+    "Replay",
+    "SmartWeights",
 ]

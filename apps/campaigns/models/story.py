@@ -29,6 +29,7 @@ class Campaign(models.Model):
     message_class = models.CharField(_("class"), max_length=20, choices=[(c.value, c.value) for c in MessageClass])
     template_version = models.ForeignKey(TemplateVersion, models.PROTECT, verbose_name=_("template version"))
     policy_code = models.CharField(_("policy"), max_length=60)
+    policy_number = models.PositiveIntegerField(_("version of the policy"), default=0)
     plan = models.JSONField()
     audience = models.JSONField(_("audience"))
     state = models.CharField(_("state"), max_length=20, default=CampaignState.DRAFT)

@@ -53,6 +53,11 @@ UNION SELECT 'work' WHERE EXISTS (
               OR (state = 'RUNNING' AND heartbeat_at < now() - interval '60 s'))
    OR EXISTS (SELECT 1 FROM campaigns_campaign WHERE figures IS NULL AND started_at IS NOT NULL
               AND state IN ('FINISHED', 'CANCELLED'))
+   OR EXISTS (SELECT 1 FROM campaigns_experiencedue WHERE due_at <= now())
+   OR EXISTS (SELECT 1 FROM campaigns_experiencemark WHERE looked_at < now() - interval '60 s'
+              AND batch_id < (SELECT coalesce(max(id), 0) FROM campaigns_batch))
+   OR EXISTS (SELECT 1 FROM campaigns_replay WHERE state = 'WAITING'
+              OR (state = 'RUNNING' AND heartbeat_at < now() - interval '60 s'))
 """
 
 
