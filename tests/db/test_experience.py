@@ -178,3 +178,20 @@ def test_a_class_has_its_own_weights_or_those_of_all_and_a_policy_over_them() ->
     found: dict[str, Any] = {one: weights_for(one, {"reach": 1}) for one in ("otp", "marketing")}
     assert (found["otp"].speed, found["otp"].price, found["otp"].reach) == (70, Weights().price, 1)
     assert (found["marketing"].speed, found["marketing"].price) == (Weights().speed, 5)
+
+
+def test_a_smart_step_sends_each_person_where_it_arrives(world: World) -> None:
+    _forget()
+    people = world.people(20, ("jpush", "phone"))
+    push = ChannelAccount.objects.get(code="push-main")
+    with connection.cursor() as cursor:
+        for person in people[::2]:
+            cursor.execute(
+                "INSERT INTO campaigns_personexperience VALUES (%s, %s, 40, 0, 0, 0, now())", [person.pk, push.pk]
+            )
+    step = {"channels": [{"account": "sms-main"}, {"account": "push-main"}], "mode": "smart", "until": "accepted"}
+    campaign = world.run(world.campaign({"steps": [step]}))
+    taken = dict(Delivery.objects.filter(campaign_id=campaign.pk).values_list("recipient_id", "account_id"))
+    assert {person.pk for person in people if taken[person.pk] != push.pk} == {person.pk for person in people[::2]}
+    fixed = world.run(world.campaign({"steps": [step], "order": "fixed"}))
+    assert not Delivery.objects.filter(campaign_id=fixed.pk, account_id=push.pk).exists(), "the policy's own order"

@@ -15,7 +15,8 @@ from django.db import connection
 
 from apps.campaigns.models import Campaign
 from apps.campaigns.pipeline.choice import choose, note_routes, taken
-from apps.campaigns.policy import Plan, Step, StepChannel, load
+from apps.campaigns.pipeline.loaded import loaded_plan
+from apps.campaigns.policy import Plan, Step, StepChannel
 from apps.channels.contract import Account
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
@@ -38,14 +39,6 @@ def clear_planning() -> None:
     with connection.cursor() as cursor:
         cursor.execute(CREATE)
         cursor.execute("DELETE FROM planning")
-
-
-def loaded_plan(campaign: Campaign) -> Plan:
-    """The campaign's frozen plan, read once per object."""
-    held: Plan | None = campaign.__dict__.get("_loaded_plan")
-    if held is None:
-        held = campaign.__dict__["_loaded_plan"] = load(campaign.plan)
-    return held
 
 
 def reach_joins(campaign: Campaign, people: str, people_values: Sequence[Any]) -> tuple[str, list[Any]]:
