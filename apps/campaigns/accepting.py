@@ -21,6 +21,7 @@ from apps.campaigns.pipeline.window import PAYLOAD_PLACE
 from apps.campaigns.services import new_campaign
 from apps.campaigns.states import CampaignState
 from apps.channels.selectors import USABLE_COLUMN, AccountFacts, facts_from
+from apps.partners.counting import DOOR_COLUMN, at_the_door, walls
 from apps.partners.models import BusinessLine
 from apps.templates.models import TemplateVersion
 from apps.users.services import bind_raw_addresses
@@ -31,7 +32,7 @@ MOST_AT_ONCE = 5000
 Statement = tuple[str, Sequence[Any]]
 
 COLUMNS = f"""
-clock_timestamp(), ARRAY(SELECT ums_id() FROM generate_series(1, %s)), {USABLE_COLUMN},
+clock_timestamp(), ARRAY(SELECT ums_id() FROM generate_series(1, %s)), {USABLE_COLUMN}, {DOOR_COLUMN},
 (SELECT json_object_agg(r.user_id, r.id)::text FROM users_recipient r
  WHERE r.user_id = ANY(ARRAY(SELECT json_array_elements_text(%s::json))))
 """
@@ -65,13 +66,14 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was read for an order: the database's clock, ids for the campaign and its messages, accounts, people."""
+    """What was read for an order: the database's clock, ids for the campaign and its messages, accounts, people, quotas."""
 
     now: datetime
     campaign_id: int
     ids: list[int]
     accounts: Sequence[AccountFacts]
     people: Mapping[str, int]
+    quotas: str | None = None  # what the line's quotas of messages are, as DOOR_COLUMN says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +86,17 @@ class Accepted:
     writes: list[Statement] = field(repr=False)
 
 
-def asked_of(business_line: BusinessLine, items: Sequence[NewMessage]) -> Statement:
+def asked_of(business_line: BusinessLine, items: Sequence[NewMessage], message_class: str) -> Statement:
     """The columns, and their values, of a SELECT whose row `known` reads."""
     people = _as_json(list({item.user_id for item in items if item.user_id}))
-    return COLUMNS, [len(items) + 1, business_line.pk, people]
+    return COLUMNS, [len(items) + 1, business_line.pk, business_line.pk, message_class, people]
 
 
 def known(row: Sequence[Any]) -> Known:
     """Reads the columns of `asked_of`."""
-    now, ids, accounts, people = row
+    now, ids, accounts, quotas, people = row
     campaign_id, *rest = sorted(ids)
-    return Known(now, campaign_id, rest, facts_from(accounts or "[]"), json.loads(people or "{}"))
+    return Known(now, campaign_id, rest, facts_from(accounts or "[]"), json.loads(people or "{}"), quotas)
 
 
 @transaction.atomic(savepoint=False)
@@ -112,9 +114,10 @@ def accept_messages(
     """Writes a campaign of exactly these messages and returns it with their ids, in order of `items`.
 
     Once the caller's transaction commits, every message is durable and will end in one final state. An unknown person
-    or an address that is none becomes a message that is INVALID with its reason. Raises CampaignError.
+    or an address that is none becomes a message that is INVALID with its reason. Raises CampaignError, and QuotaReached where a quota
+    of the line has no room for all of them.
     """
-    columns, values = asked_of(business_line, items)
+    columns, values = asked_of(business_line, items, message_class)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {columns}", values)
         row = cursor.fetchone()
@@ -128,8 +131,9 @@ def accept_messages(
             expires_at=expires_at,
             name=name,
         )
-        for statement, its_values in done.writes:
-            cursor.execute(statement, its_values)
+        with walls():
+            for statement, its_values in done.writes:
+                cursor.execute(statement, its_values)
     return done.campaign, done.ids
 
 
@@ -167,7 +171,9 @@ def decide(
     ids = _array(known.ids)
     messages = (INSERT_MESSAGES, [campaign.pk, ids, _array(people), _array(bindings), _words(reasons)])
     ring(campaign.lane)
-    return Accepted(campaign, known.ids, reasons, [_campaign_row(campaign), messages, *_payloads(known.ids, items)])
+    quotas = at_the_door(known.quotas, reasons.count(""), known.now)  # the last to be locked, the first to be free again
+    writes = [_campaign_row(campaign), messages, *_payloads(known.ids, items), *quotas]
+    return Accepted(campaign, known.ids, reasons, writes)
 
 
 def _campaign_row(held: Campaign) -> Statement:

@@ -21,6 +21,7 @@ from apps.campaigns.api_status import message_status
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.recalling import LONGEST_REASON, recall_message
 from apps.partners import schema  # noqa: F401  (tells the description what our authentication is)
+from apps.partners.counting import QuotaReached
 from apps.partners.idempotency import (
     HEADER,
     LONGEST_KEY,
@@ -30,6 +31,7 @@ from apps.partners.idempotency import (
     body_hash,
     once,
 )
+from apps.partners.quota_words import refusal
 
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}").fullmatch
 
@@ -171,6 +173,9 @@ def _take(request: Request, read: Callable[[object], Asked], *, single: bool) ->
     except OtherBody:
         words = _("This Idempotency-Key was used for another body: take a new key for a new call.")
         return Response({"detail": words}, status=422)
+    except QuotaReached as reached:
+        told, when = refusal(reached.allowance)
+        return Response(told, status=429, headers=when)
     except StillRunning:
         words = _("The first call with this Idempotency-Key is still running: ask again.")
         return Response({"detail": words}, status=409, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})

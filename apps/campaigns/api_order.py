@@ -33,7 +33,7 @@ LATEST = """
 
 def asked_ahead(business_line: BusinessLine, asked: Asked) -> Statement:
     """The columns, and their values, of a SELECT whose row `take_order` needs."""
-    columns, values = asked_of(business_line, asked.items)
+    columns, values = asked_of(business_line, asked.items, asked.message_class)
     code = asked.policy if isinstance(asked.policy, str) else None
     return f"{LATEST}, {columns}", [asked.template, code, *values]
 

@@ -265,6 +265,11 @@ REFUSALS = {
     401: OpenApiResponse(RefusalSerializer, "No live API key."),
     409: OpenApiResponse(RefusalSerializer, "The first call with this key is still running; see Retry-After."),
     422: OpenApiResponse(RefusalSerializer, "The key was used for another body."),
+    429: OpenApiResponse(
+        RefusalSerializer,
+        "A quota of messages has no room for the call: nothing was accepted, the key is still free. `quota` says which one, "
+        "what is left and when it is renewed (as in GET /api/v1/quota); Retry-After says the same in seconds.",
+    ),
 }
 REPLAYED = OpenApiParameter(
     "Idempotent-Replayed",

@@ -17,6 +17,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 
 from apps.partners.authentication import LIVE, refusal
+from apps.partners.counting import walls
 from apps.partners.models import ApiKey, BusinessLine, IdempotencyKey
 from ums_site import prepared
 from ums_site.lost_connection import again_if_lost
@@ -78,12 +79,13 @@ def once(
 
     `ahead`: columns, with their values, that the work wants to read; they are asked for in the same round trip as the key,
     and `work` is given what they hold. An `api_key` is looked at there too: one that is no longer live is refused.
-    Raises StillRunning, OtherBody, AuthenticationFailed, and whatever `work` raises: then nothing is stored or written.
+    Raises StillRunning, OtherBody, AuthenticationFailed, QuotaReached, and whatever `work` raises: then nothing is stored or written.
 
     Where the connection is lost on the way it is all done once more: what had been committed is found by its key.
     """
     try:
-        return again_if_lost(lambda: _once(business_line, key, hashed, work, ahead, api_key))
+        with walls():
+            return again_if_lost(lambda: _once(business_line, key, hashed, work, ahead, api_key))
     except IntegrityError:  # somebody was first between our look and our write: their answer stands by now
         stored = _stored(business_line, key, hashed)
         if stored is None:

@@ -78,3 +78,98 @@ class IdempotencyKey(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["business_line", "key"], name="idempotency_once")]
+
+
+class Allowance(models.Model):
+    """How much a business line, or one campaign, may send or spend in a period: a quota or a budget.
+
+    `campaign_id` instead of a line: it holds for that campaign alone. An empty class or channel kind means all of them.
+    Money counts where accounts bill in `currency`. What was used stands in AllowanceUse, one row a period.
+    """
+
+    class Unit(models.TextChoices):
+        MESSAGES = "messages", _("messages")
+        PIECES = "pieces", _("pieces")
+        MONEY = "money", _("money")
+
+    class Period(models.TextChoices):
+        DAY = "day", _("day")
+        MONTH = "month", _("month")
+        TOTAL = "total", _("for good")
+
+    class Wall(models.TextChoices):
+        HOLD = "hold", _("wait for the next period")
+        REFUSE = "refuse", _("are called off")
+
+    name = models.CharField(_("name"), max_length=100, help_text=_("Callers over the API read it when it is used up."))
+    business_line = models.ForeignKey(
+        BusinessLine, models.PROTECT, null=True, blank=True, related_name="allowances", verbose_name=_("business line")
+    )
+    campaign_id = models.BigIntegerField(_("campaign"), null=True, blank=True)
+    message_class = models.CharField(_("class"), max_length=20, blank=True)
+    channel_kind = models.CharField(_("channel kind"), max_length=40, blank=True)
+    unit = models.CharField(_("counts"), max_length=10, choices=Unit.choices)
+    period = models.CharField(_("in each"), max_length=10, choices=Period.choices)
+    zone = models.CharField(
+        _("time zone"),
+        max_length=50,
+        default="Asia/Shanghai",
+        help_text=_("Where its day or month begins at midnight, such as Asia/Shanghai."),
+    )
+    most = models.DecimalField(_("limit"), max_digits=16, decimal_places=5)
+    currency = models.CharField(_("currency"), max_length=3, default="CNY", help_text=_("Of a limit of money."))
+    warn_at = models.PositiveSmallIntegerField(
+        _("warn at"), default=80, help_text=_("Percent of the limit; from there on the console warns, once a period.")
+    )
+    wall = models.CharField(
+        _("what finds no room"),
+        max_length=10,
+        choices=Wall.choices,
+        default=Wall.HOLD,
+        help_text=_("Calls over the API that find no room for their messages are refused in either case."),
+    )
+    active = models.BooleanField(_("active"), default=True)
+    wake = models.BooleanField(default=False, editable=False)  # there is more room: who waits for it is to be judged anew
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("budget or quota")
+        verbose_name_plural = _("budgets and quotas")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(business_line__isnull=True) ^ models.Q(campaign_id__isnull=True),
+                name="allowance_of_line_or_campaign",
+            ),
+            models.CheckConstraint(condition=models.Q(most__gte=0), name="allowance_not_negative"),
+        ]
+        indexes = [
+            models.Index(fields=["campaign_id"], name="allowance_campaign", condition=models.Q(campaign_id__isnull=False)),
+            models.Index(fields=["id"], name="allowance_wake", condition=models.Q(wake=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_ceiling(self) -> bool:
+        """Whether it is the cost ceiling of a campaign, which pauses it."""
+        return self.campaign_id is not None and self.unit == self.Unit.MONEY and self.period == self.Period.TOTAL
+
+
+class AllowanceUse(models.Model):
+    """The counter of one allowance in one period (see periods.py for its key): a row that whoever takes from it locks.
+
+    `walled_at`: when the first one found no room. Warning and wall are told once, the times say when.
+    """
+
+    allowance = models.ForeignKey(Allowance, models.CASCADE, related_name="uses")
+    period = models.CharField(max_length=10)
+    used = models.DecimalField(max_digits=18, decimal_places=5, default=0)
+    warned_at = models.DateTimeField(null=True)
+    walled_at = models.DateTimeField(null=True)
+    wall_told_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("use of a budget or quota")
+        verbose_name_plural = _("uses of budgets and quotas")
+        constraints = [models.UniqueConstraint(fields=["allowance", "period"], name="allowance_use_once")]
