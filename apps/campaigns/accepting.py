@@ -114,8 +114,8 @@ def accept_messages(
     """Writes a campaign of exactly these messages and returns it with their ids, in order of `items`.
 
     Once the caller's transaction commits, every message is durable and will end in one final state. An unknown person
-    or an address that is none becomes a message that is INVALID with its reason. Raises CampaignError, and QuotaReached where a quota
-    of the line has no room for all of them.
+    or an address that is none becomes a message that is INVALID with its reason. Raises CampaignError, and
+    QuotaReached where a quota of the line has no room for all of them.
     """
     columns, values = asked_of(business_line, items, message_class)
     with connection.cursor() as cursor:
@@ -171,7 +171,9 @@ def decide(
     ids = _array(known.ids)
     messages = (INSERT_MESSAGES, [campaign.pk, ids, _array(people), _array(bindings), _words(reasons)])
     ring(campaign.lane)
-    quotas = at_the_door(known.quotas, reasons.count(""), known.now)  # the last to be locked, the first to be free again
+    quotas = at_the_door(
+        known.quotas, reasons.count(""), known.now
+    )  # the last to be locked, the first to be free again
     writes = [_campaign_row(campaign), messages, *_payloads(known.ids, items), *quotas]
     return Accepted(campaign, known.ids, reasons, writes)
 

@@ -15,7 +15,8 @@ FROM campaigns_message m JOIN campaigns_campaign c ON c.id = m.campaign_id
 WHERE m.id = %s AND c.business_line_id = %s
 """
 DELIVERIES = """
-SELECT d.id, a.kind, a.code, coalesce(b.address_masked, ''), d.step, d.state, d.reason, d.pieces, d.first_intent_at,
+SELECT d.id, a.kind, a.code, coalesce(b.address_masked, ''), d.step, d.state, d.reason,
+       CASE WHEN d.cost IS NULL THEN 0 ELSE d.pieces END, d.first_intent_at,
        d.accepted_at, d.receipt_at, r.state, r.code, r.done_at
 FROM campaigns_delivery d
 JOIN ums_channels_channelaccount a ON a.id = d.account_id

@@ -9,13 +9,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.partners.classes import CLASSES
+
+__all__ = ["CLASSES"]  # known here by who reads the words of campaigns
+
 Words = str | Promise
 
-CLASSES: dict[str, Words] = {
-    "otp": _("One-time password"),
-    "transactional": _("Notice"),
-    "marketing": _("Marketing"),
-}
 CAMPAIGN_STATES: dict[str, Words] = {
     "DRAFT": _("draft"),
     "SCHEDULED": _("scheduled"),

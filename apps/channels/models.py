@@ -48,6 +48,11 @@ class ChannelAccount(models.Model):
     burst = models.PositiveIntegerField(_("burst"), default=1, help_text=_("How many may go at once after a rest."))
     max_in_flight = models.PositiveIntegerField(_("calls in flight per worker"), default=200)
     price = models.DecimalField(_("price per unit"), max_digits=10, decimal_places=5, default=0)
+    bills_failed = models.BooleanField(
+        _("bills what is not delivered"),
+        default=True,
+        help_text=_("What was taken and then reported as failed costs all the same. What was refused never does."),
+    )
     currency = models.CharField(_("currency"), max_length=3, default="CNY")
     receipt_window = models.DurationField(
         _("receipt window"), help_text=_("After this no receipt is expected any more.")
@@ -93,11 +98,19 @@ class ChannelAccount(models.Model):
 class AccountPrice(models.Model):
     """What a unit costs from `valid_from` until before `valid_to` (null: no end is set).
 
-    The prices of an account follow each other without a gap. A trigger refuses any change of what was in force already;
-    `ChannelAccount.price` is the one in force now.
+    The prices of an account for all classes follow each other without a gap; one for a class goes before them while it
+    lasts. A trigger refuses any change of what was in force already; `ChannelAccount.price` is the one for all classes
+    in force now.
     """
 
     account = models.ForeignKey(ChannelAccount, models.PROTECT, related_name="prices", verbose_name=_("account"))
+    message_class = models.CharField(
+        _("class"),
+        max_length=20,
+        blank=True,
+        default="",
+        help_text=_("Empty: every class that has no price of its own."),
+    )
     price = models.DecimalField(_("price per unit"), max_digits=10, decimal_places=5, validators=[MinValueValidator(0)])
     valid_from = models.DateTimeField(_("valid from"))
     valid_to = models.DateTimeField(_("valid until"), null=True, blank=True)
@@ -107,9 +120,11 @@ class AccountPrice(models.Model):
         verbose_name = _("price of an account")
         verbose_name_plural = _("prices of accounts")
         constraints = [
-            models.UniqueConstraint(fields=["account", "valid_from"], name="account_price_once"),
+            models.UniqueConstraint(fields=["account", "message_class", "valid_from"], name="account_price_once"),
             models.UniqueConstraint(
-                fields=["account"], condition=models.Q(valid_to__isnull=True), name="account_price_one_open"
+                fields=["account", "message_class"],
+                condition=models.Q(valid_to__isnull=True),
+                name="account_price_one_open",
             ),
             models.CheckConstraint(
                 condition=models.Q(valid_to__isnull=True) | models.Q(valid_to__gt=models.F("valid_from")),

@@ -25,7 +25,7 @@ RECEIPT_WINDOW = timedelta(days=3)
 UNKNOWN_WINDOW = timedelta(hours=1)
 PLAIN_COLUMNS = [  # what saving an account that stands already may change: others move the rest meanwhile
     "code", "name", "kind", "business_line", "config", "secrets", "rate_per_second", "burst", "max_in_flight", "currency",
-    "receipt_window", "unknown_window", "hook_token",
+    "receipt_window", "unknown_window", "hook_token", "bills_failed",
 ]  # fmt: skip
 
 _opened: dict[int, tuple[bytes, dict[str, Any], Account]] = {}

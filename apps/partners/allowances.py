@@ -97,7 +97,9 @@ def _is_zone(name: str) -> bool:
 
 
 @transaction.atomic
-def keep_ceiling(*, actor: object, campaign_id: int, name: str, most: Decimal | None, currency: str) -> Allowance | None:
+def keep_ceiling(
+    *, actor: object, campaign_id: int, name: str, most: Decimal | None, currency: str
+) -> Allowance | None:
     """The ceiling of what a campaign may cost in all: made, changed, or taken away with None. Raises AllowanceError."""
     held = Allowance.objects.filter(campaign_id=campaign_id, unit="money", period="total").first()
     if most is None:

@@ -79,7 +79,8 @@ def once(
 
     `ahead`: columns, with their values, that the work wants to read; they are asked for in the same round trip as the key,
     and `work` is given what they hold. An `api_key` is looked at there too: one that is no longer live is refused.
-    Raises StillRunning, OtherBody, AuthenticationFailed, QuotaReached, and whatever `work` raises: then nothing is stored or written.
+    Raises StillRunning, OtherBody, AuthenticationFailed, QuotaReached, and whatever `work` raises: then nothing is
+    stored or written.
 
     Where the connection is lost on the way it is all done once more: what had been committed is found by its key.
     """

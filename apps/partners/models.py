@@ -129,7 +129,9 @@ class Allowance(models.Model):
         help_text=_("Calls over the API that find no room for their messages are refused in either case."),
     )
     active = models.BooleanField(_("active"), default=True)
-    wake = models.BooleanField(default=False, editable=False)  # there is more room: who waits for it is to be judged anew
+    wake = models.BooleanField(
+        default=False, editable=False
+    )  # there is more room: who waits for it is to be judged anew
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
@@ -143,7 +145,9 @@ class Allowance(models.Model):
             models.CheckConstraint(condition=models.Q(most__gte=0), name="allowance_not_negative"),
         ]
         indexes = [
-            models.Index(fields=["campaign_id"], name="allowance_campaign", condition=models.Q(campaign_id__isnull=False)),
+            models.Index(
+                fields=["campaign_id"], name="allowance_campaign", condition=models.Q(campaign_id__isnull=False)
+            ),
             models.Index(fields=["id"], name="allowance_wake", condition=models.Q(wake=True)),
         ]
 

@@ -27,6 +27,7 @@ def test_every_call_is_described_with_its_answers(description: dict[str, Any]) -
         "/api/v1/messages/batch",
         "/api/v1/messages/{message_id}",
         "/api/v1/accounts/{code}/token",
+        "/api/v1/quota",
     }
     for path in ("/api/v1/messages", "/api/v1/messages/batch"):
         call = paths[path]["post"]

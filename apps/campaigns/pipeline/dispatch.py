@@ -18,7 +18,7 @@ from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.lease import give_back, lease, lease_of, look_again, open_breaker
 from apps.campaigns.pipeline.order import Order
 from apps.campaigns.pipeline.plan import loaded_plan
-from apps.campaigns.pipeline.results import until_written, write_results
+from apps.campaigns.pipeline.results import Billing, until_written, write_results
 from apps.campaigns.pipeline.sending import Flight, Sending
 from apps.campaigns.pipeline.transports import Heard, Transports
 from apps.channels.models import ChannelAccount
@@ -170,7 +170,8 @@ class _Stream:
         failpoint("before_result_commit")
         order = flight.sending.order
         filed_under = order.account_row.pk if order.adapter.capabilities.finds_by_provider_id else None
-        self._written(partial(write_results, order.batch.epoch, order.account_row.price, flight.results, filed_under))
+        billing = Billing(flight.window.price, order.account_row.bills_failed)
+        self._written(partial(write_results, order.batch.epoch, billing, flight.results, filed_under))
         flight.sending.flights.remove(flight)
 
     def _drain(self) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from apps.campaigns.pipeline.decisions import Decided, note
 from apps.campaigns.pipeline.order import Item, Order
+from apps.campaigns.pipeline.rules.allowances import Allowances
 from apps.campaigns.pipeline.rules.consent import Consent
 from apps.campaigns.pipeline.rules.rule import Asked, Rule, hold, stop
 from apps.campaigns.pipeline.rules.whitelist import Whitelist
@@ -26,7 +27,11 @@ from ums_site.clock import transaction_now
 
 __all__ = ["RULES", "Asked", "Rule", "hold", "look", "note_marks", "rules_of", "stop", "take"]
 
-RULES: list[Rule] = [Whitelist(), Consent()]
+RULES: list[Rule] = [
+    Whitelist(),
+    Consent(),
+    Allowances(),  # the last one, for as short as can be: it locks rows that everybody wants
+]
 
 
 def rules_of(order: Order) -> list[Rule]:

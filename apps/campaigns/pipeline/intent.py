@@ -15,6 +15,8 @@ from apps.campaigns.pipeline import gate
 from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.doubt import in_doubt
 from apps.campaigns.pipeline.order import Item, LeaseLost, NotNow, Order, Window
+from apps.channels.prices import PRICE_AT
+from apps.partners.counting import Taken, give_back
 from ums_site.clock import boottime
 
 FENCE = """
@@ -22,16 +24,16 @@ UPDATE campaigns_batch b SET lease_until = now() + make_interval(secs => %s)
 FROM campaigns_campaign c, ums_channels_channelaccount a
 WHERE b.id = %s AND b.epoch = %s AND b.state = 'LEASED' AND b.lease_until > now() + make_interval(secs => %s)
   AND c.id = b.campaign_id AND a.id = b.account_id
-RETURNING c.state, a.state, a.open_until > now(), c.expires_at <= now(), now()
-"""
+RETURNING c.state, a.state, a.open_until > now(), c.expires_at <= now(), now(), coalesce({price}, a.price)
+""".format(price=PRICE_AT.format(account="a.id", message_class="c.message_class", at="now()"))
 INTEND = """
 WITH v AS (
-    SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::bigint[])
-    AS v(id, number, key, shown, call_ref)
+    SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::bigint[], %s::smallint[])
+    AS v(id, number, key, shown, call_ref, pieces)
 ), started AS (
     UPDATE campaigns_delivery d
     SET state = 'SENDING', epoch = %s, attempts = v.number, burnt = burnt + 1, provider_key = v.key, call_ref = v.call_ref,
-        first_intent_at = coalesce(first_intent_at, now()), held_until = NULL, reason = ''
+        first_intent_at = coalesce(first_intent_at, now()), held_until = NULL, reason = '', pieces = v.pieces
     FROM v WHERE d.id = v.id AND d.batch_id = %s AND d.state IN ('PENDING', 'HELD') AND d.id BETWEEN %s AND %s
     RETURNING d.id, v.number, d.epoch, v.shown
 )
@@ -55,7 +57,7 @@ def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Wind
         held = cursor.fetchone()
         if held is None:
             raise LeaseLost
-        campaign_state, account_state, breaker_open, expired, now = held
+        campaign_state, account_state, breaker_open, expired, now, price = held
         if campaign_state == "PAUSED":
             raise NotNow("WAITING")
         if account_state != "ACTIVE" or breaker_open:  # also where another sender has opened it since the lease
@@ -64,14 +66,19 @@ def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Wind
         if stopped:
             not_sent = not_sent + [item for group in groups for item in group]
             groups = []
-        gate.take(cursor, gate.Asked(order, now), [item for group in groups for item in group])
+        gate.take(cursor, gate.Asked(order, now, price), [item for group in groups for item in group])
         not_sent = not_sent + [item for group in groups for item in group if not item.sendable]
         groups = [[item for item in group if item.sendable] for group in groups]
         _write_not_sent(cursor, order, not_sent, stopped)
         gate.note_marks(cursor, order, not_sent)
         started = _write_intents(cursor, order, [group for group in groups if group])
+        give_back(cursor, _taken_in_vain(groups, started))
     kept = [[item for item in group if item.delivery_id in started] for group in groups]
-    return Window([group for group in kept if group], began + timers.start_by, now)
+    return Window([group for group in kept if group], began + timers.start_by, now, price)
+
+
+def _taken_in_vain(groups: list[list[Item]], started: set[int]) -> list[Taken]:
+    return [one for group in groups for item in group if item.delivery_id not in started for one in item.took]
 
 
 def _write_intents(cursor: Any, order: Order, groups: list[list[Item]]) -> set[int]:
@@ -86,6 +93,7 @@ def _write_intents(cursor: Any, order: Order, groups: list[list[Item]]) -> set[i
         texts([item.key for item in items]),
         texts([item.envelope.key if item.envelope else "" for item in items]),
         numbers(refs),
+        numbers([item.pieces for item in items]),
     ]
     cursor.execute(INTEND, [*columns, order.batch.epoch, order.batch.pk, min(ids), max(ids)])
     return {row[0] for row in cursor.fetchall()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from apps.campaigns.models import Batch, Campaign
@@ -77,6 +78,8 @@ class Item:
     cancelled: str = ""
     held: str = ""
     held_until: datetime | None = None
+    doubted: bool = False  # a call before may have been accepted, and a repeat of it is known as such
+    took: Sequence[tuple[int, Decimal]] = ()  # of budgets and quotas: counter, amount
 
     @property
     def sendable(self) -> bool:
@@ -90,3 +93,4 @@ class Window:
     groups: list[list[Item]]
     start_by: float
     now: datetime
+    price: Decimal  # of a unit, at the time of the intent

@@ -22,6 +22,7 @@ from apps.campaigns.pipeline.plan import loaded_plan
 from apps.campaigns.pipeline.settle import CLOCKS_APART, SUCCEED, call_off, settle
 from apps.channels.contract import AddressEvent, ReceiptEvent
 from apps.channels.models import ChannelAccount
+from apps.channels.prices import PRICE_AT
 from apps.channels.registry import adapter
 from apps.users import reachability
 from apps.users.reachability import Said
@@ -79,6 +80,11 @@ def _said(kind: str, event: AddressEvent) -> Said:
     return Said(kind, event.address, event.reachable, event.reason, event.occurred_at, event.unionid)
 
 
+PRICE = PRICE_AT.format(
+    account="d.account_id",
+    message_class="(SELECT c.message_class FROM campaigns_campaign c WHERE c.id = d.campaign_id)",
+    at="coalesce(d.accepted_at, d.first_intent_at)",
+)
 MERGE = f"""
 WITH fact AS MATERIALIZED (
     SELECT * FROM unnest(%(hashes)s::bigint[], %(states)s::text[], %(ranks)s::smallint[], %(codes)s::text[],
@@ -92,7 +98,10 @@ WITH fact AS MATERIALIZED (
     UPDATE campaigns_delivery d SET state = f.state, receipt_at = %(now)s, held_until = NULL,
         accepted_at = coalesce(d.accepted_at, %(now)s),
         reason = CASE WHEN f.state = 'UNDELIVERED' THEN left(f.code, 120) ELSE '' END,
-        cost = coalesce(d.cost, greatest(d.pieces, 1) * %(price)s), pieces = greatest(d.pieces, 1)
+        cost = CASE WHEN f.state = 'UNDELIVERED' AND NOT %(bills_failed)s THEN 0
+                    WHEN d.cost IS NULL OR (d.state = 'UNDELIVERED' AND NOT %(bills_failed)s)
+                    THEN greatest(d.pieces, 1) * coalesce({PRICE}, %(price)s) ELSE d.cost END,
+        pieces = greatest(d.pieces, 1)
     FROM unnest(%(best_ids)s::bigint[], %(best_facts)s::integer[]) AS v(id, number) JOIN fact f USING (number)
     WHERE d.id = v.id AND d.id BETWEEN %(low)s AND %(high)s AND d.attempts > 0 AND d.state <> 'CANCELLED'
       AND f.rank > CASE d.state {" ".join(f"WHEN '{state}' THEN {rank}" for state, rank in RANK.items())} ELSE 0 END
@@ -172,7 +181,7 @@ def _apply(account: ChannelAccount, news: _News, campaign_ids: Sequence[int], no
     values = news.values()
     several = [pk for pk, campaign in campaigns.items() if len(loaded_plan(campaign).channels()) > 1]
     strict = [pk for pk, campaign in campaigns.items() if loaded_plan(campaign).strict]
-    values |= {"now": now, "price": account.price, "several": several, "strict": strict}
+    values |= {"now": now, "price": account.price, "bills_failed": account.bills_failed, "several": several, "strict": strict}
     values["oldest"] = first_row_id(min(campaign_ids))
     values["newest"] = values["high"] + (int(CLOCKS_APART.total_seconds() * 1000) << SHIFT)
     open_messages: dict[int, list[int]] = {}

@@ -22,6 +22,7 @@ from apps.campaigns.ambiguity import After
 from apps.campaigns.pipeline import provider_ids
 from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.doubt import in_doubt
+from apps.partners.counting import Taken, give_back
 from ums_site.database import connection_lost
 from ums_site.failpoints import failpoint
 
@@ -43,6 +44,7 @@ class Result:
     provider_id: str = ""
     pieces: int = 1
     delivered: bool = False
+    give_back: Sequence[Taken] = ()  # what its call surely did not cost
     bad_address: bool = False
 
 
@@ -52,7 +54,7 @@ marked AS (
     UPDATE campaigns_delivery d
     SET state = CASE WHEN state IN ('SENDING', 'UNKNOWN', 'UNKNOWN_FINAL', 'HELD') THEN 'ACCEPTED' ELSE state END, reason = '',
         provider_id = v.provider_id, accepted_at = coalesce(accepted_at, now()), held_until = NULL, pieces = v.pieces,
-        cost = v.pieces * %s
+        cost = CASE WHEN d.state = 'UNDELIVERED' AND NOT %s THEN 0 ELSE v.pieces * %s END
     FROM v WHERE d.id = v.id AND d.epoch = %s AND d.id BETWEEN %s AND %s
       AND state IN ('SENDING', 'UNKNOWN', 'UNKNOWN_FINAL', 'HELD', 'DELIVERED', 'READ', 'CLICKED', 'UNDELIVERED')
 )
@@ -86,24 +88,35 @@ WITH v AS (
         call_ref = CASE WHEN v.solo THEN NULL ELSE d.call_ref END,
         burnt = d.burnt - (NOT v.burn)::int, may_duplicate = d.may_duplicate OR v.stamp
     FROM v WHERE d.id = v.id AND d.epoch = %s AND d.state IN ('SENDING', 'UNKNOWN') AND d.id BETWEEN %s AND %s
+    RETURNING d.id
+), told AS (
+    UPDATE campaigns_attempt a SET outcome = v.outcome, code = v.code, words = v.words, finished_at = now()
+    FROM v WHERE a.delivery_id = v.id AND a.number = v.number AND a.epoch = %s AND a.delivery_id BETWEEN %s AND %s
 )
-UPDATE campaigns_attempt a SET outcome = v.outcome, code = v.code, words = v.words, finished_at = now()
-FROM v WHERE a.delivery_id = v.id AND a.number = v.number AND a.epoch = %s AND a.delivery_id BETWEEN %s AND %s
+SELECT id FROM marked
 """
 
 
-def write_results(epoch: int, price: Decimal, results: Sequence[Result], filed_under: int | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """What a unit of a window costs, and whether one that is reported as failed costs it all the same."""
+
+    price: Decimal
+    failed: bool
+
+
+def write_results(epoch: int, billing: Billing, results: Sequence[Result], filed_under: int | None = None) -> None:
     """Writes the results of one window in one transaction; for an account `filed_under`, with the provider's ids."""
     if results:
-        _write(epoch, price, results, filed_under)
+        _write(epoch, billing, results, filed_under)
 
 
-def _write(epoch: int, price: Decimal, results: Sequence[Result], filed_under: int | None) -> None:
+def _write(epoch: int, billing: Billing, results: Sequence[Result], filed_under: int | None) -> None:
     accepted = [one for one in results if one.after.state == "ACCEPTED"]
     others = [one for one in results if one.after.state != "ACCEPTED"]
     with transaction.atomic(), connection.cursor() as cursor:
         if accepted:
-            cursor.execute(ACCEPTED, _accepted_values(epoch, price, accepted))
+            cursor.execute(ACCEPTED, _accepted_values(epoch, billing, accepted))
             if filed_under is not None:
                 provider_ids.file(cursor, filed_under, [(r.delivery_id, r.number, r.provider_id) for r in accepted])
         if delivered := [one.delivery_id for one in accepted if one.delivered]:
@@ -111,11 +124,14 @@ def _write(epoch: int, price: Decimal, results: Sequence[Result], filed_under: i
         failpoint("mid_result")
         if others:
             cursor.execute(OTHERS, _other_values(epoch, others))
+            marked = {row[0] for row in cursor.fetchall()}
         if gone := sorted(one.delivery_id for one in others if one.bad_address):
             cursor.execute(GONE, [gone, gone[0], gone[-1], epoch])
+        if others:  # a row that somebody else has judged meanwhile keeps what it took: its repeat relies on it
+            give_back(cursor, [taken for one in others if one.delivery_id in marked for taken in one.give_back])
 
 
-def _accepted_values(epoch: int, price: Decimal, results: Sequence[Result]) -> list[Any]:
+def _accepted_values(epoch: int, billing: Billing, results: Sequence[Result]) -> list[Any]:
     ids = [one.delivery_id for one in results]
     low, high = min(ids), max(ids)
     columns = [
@@ -124,7 +140,7 @@ def _accepted_values(epoch: int, price: Decimal, results: Sequence[Result]) -> l
         texts([one.provider_id for one in results]),
         numbers([one.pieces for one in results]),
     ]
-    return [*columns, price, epoch, low, high, epoch, low, high]
+    return [*columns, billing.failed, billing.price, epoch, low, high, epoch, low, high]
 
 
 def _other_values(epoch: int, results: Sequence[Result]) -> list[Any]:

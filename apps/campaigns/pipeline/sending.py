@@ -228,7 +228,10 @@ class Sending:
         jitter = random.random()  # one for the call: rows that share a key come back together
         alone = len(group) == 1
         for item, one in zip(group, outcomes, strict=True):
-            flight.results.append(self._result(item, one, flight.window, jitter, alone))
+            result = self._result(item, one, flight.window, jitter, alone)
+            if not isinstance(one, (Accepted, Unknown)):
+                result.give_back = item.took
+            flight.results.append(result)
         return outcomes[0]
 
     def _result(self, item: Item, outcome: Outcome, window: Window, jitter: float, alone: bool) -> Result:

@@ -88,7 +88,7 @@ def _item(order: Order, row: Sequence[Any]) -> Item:
     sealed, hashed, doubted, *values, stop = rest
     item = Item(
         delivery_id, message_id, person, binding, attempts + 1, burnt, solo, key, first_intent_at, bytes(hashed),
-        before=before, cancelled=stop,
+        before=before, cancelled=stop, doubted=doubted,
     )  # fmt: skip
     if stop:
         return item

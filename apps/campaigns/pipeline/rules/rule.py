@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 from apps.campaigns.pipeline.order import Item, Order
@@ -16,6 +17,7 @@ class Asked:
 
     order: Order
     now: datetime
+    price: Decimal = Decimal(0)  # of a unit, valid at `now`; known once `take` is asked
 
 
 class Rule(Protocol):
