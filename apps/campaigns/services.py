@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from apps.campaigns.conditions import conditioned, with_conditions
+from apps.campaigns.ceiling import set_cost_ceiling
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign, Policy
 from apps.campaigns.policy import AccountFacts, BadPolicy, freeze, load
@@ -41,6 +42,7 @@ def create_campaign(
     scheduled_at: datetime | None = None,
     pace_per_second: Decimal | None = None,
     expires_at: datetime | None = None,
+    cost_ceiling: Decimal | None = None,
 ) -> Campaign:
     """Makes a DRAFT with policy and audience frozen. Raises CampaignError naming the field at fault."""
     if not name.strip():
@@ -65,6 +67,8 @@ def create_campaign(
     campaign.scheduled_at, campaign.pace_per_second = scheduled_at, pace_per_second
     campaign.created_by_id = getattr(actor, "pk", None)
     campaign.save(force_insert=True)
+    if cost_ceiling is not None:
+        set_cost_ceiling(actor=actor, campaign=campaign, amount=cost_ceiling)
     audit.record(actor=actor, verb="create", what=campaign, detail={"name": campaign.name})
     return campaign
 

@@ -90,6 +90,8 @@ REASONS: dict[str, Words] = {
     "paused": _("paused"),
     "account_paused": _("the account is paused"),
     "breaker_open": _("the account's breaker is open"),
+    "quota": _("a budget or quota is used up"),
+    "campaign_ceiling": _("the cost ceiling of the campaign is reached"),
     "rate": _("waits for the account's limit per second"),
 }
 OUTCOMES: dict[str, Words] = {

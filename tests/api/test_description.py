@@ -31,7 +31,7 @@ def test_every_call_is_described_with_its_answers(description: dict[str, Any]) -
     }
     for path in ("/api/v1/messages", "/api/v1/messages/batch"):
         call = paths[path]["post"]
-        assert set(call["responses"]) == {"202", "400", "401", "409", "422"}
+        assert set(call["responses"]) == {"202", "400", "401", "409", "422", "429"}
         assert call["requestBody"]["content"]["application/json"]["examples"]
         (key,) = [one for one in call["parameters"] if one["name"] == "Idempotency-Key"]
         assert (key["in"], key["required"]) == ("header", True)

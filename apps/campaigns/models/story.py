@@ -38,6 +38,10 @@ class Campaign(models.Model):
     scheduled_at = models.DateTimeField(_("scheduled at"), null=True, blank=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
     pace_per_second = models.DecimalField(_("pace per second"), max_digits=9, decimal_places=2, null=True, blank=True)
+    cost_ceiling = models.DecimalField(
+        _("cost ceiling"), max_digits=14, decimal_places=5, null=True, blank=True, help_text=_("Of the whole campaign.")
+    )
+    baseline_code = models.CharField(max_length=60, default="", db_default="")  # a policy; empty: all by short message
     forecast = models.JSONField(null=True)
     figures = models.JSONField(null=True)
     expand_cursor = models.BigIntegerField(default=0)

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 
 from apps.campaigns.ambiguity import History, after_crash
 from apps.campaigns.models import Batch
+from apps.campaigns.pipeline.money import keep_budgets
 from apps.campaigns.pipeline.settle import settle_batch
 from apps.campaigns.states import MessageClass
 from apps.channels.contract import Account
@@ -68,6 +69,7 @@ def tick() -> None:
         cursor.execute(LOST_LEASES, [settings.UMS_TIMERS.grace])
         while _judge_suspect():
             pass
+        keep_budgets()
         cursor.execute(FINISHED)
         cursor.execute(LANES_WITH_WORK, [list(session_kinds())])
         for (lane,) in cursor.fetchall():

@@ -181,7 +181,13 @@ def _apply(account: ChannelAccount, news: _News, campaign_ids: Sequence[int], no
     values = news.values()
     several = [pk for pk, campaign in campaigns.items() if len(loaded_plan(campaign).channels()) > 1]
     strict = [pk for pk, campaign in campaigns.items() if loaded_plan(campaign).strict]
-    values |= {"now": now, "price": account.price, "bills_failed": account.bills_failed, "several": several, "strict": strict}
+    values |= {
+        "now": now,
+        "price": account.price,
+        "bills_failed": account.bills_failed,
+        "several": several,
+        "strict": strict,
+    }
     values["oldest"] = first_row_id(min(campaign_ids))
     values["newest"] = values["high"] + (int(CLOCKS_APART.total_seconds() * 1000) << SHIFT)
     open_messages: dict[int, list[int]] = {}

@@ -1,0 +1,54 @@
+"""The cost ceiling of a campaign: what it may cost in all, kept exactly by an allowance of its own.
+
+`Campaign.cost_ceiling` is what was decided (and approved), the allowance is what counts; both are written here and nowhere
+else. Where the next deliveries find no room they wait, and the campaign pauses itself: with a higher ceiling it goes on,
+and nobody was left out because a number was too low.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from apps.campaigns.errors import CampaignError
+from apps.campaigns.models import Campaign
+from apps.campaigns.policy import load
+from apps.channels.models import ChannelAccount
+from apps.operators import audit
+from apps.partners.allowances import AllowanceError, keep_ceiling
+
+FIELD = "cost_ceiling"
+
+
+@transaction.atomic
+def set_cost_ceiling(*, actor: object, campaign: Campaign, amount: Decimal | None) -> Campaign:
+    """Sets, raises, lowers or (None) takes away the ceiling, in the currency that the campaign's accounts bill in.
+
+    What it has cost so far counts. Raises CampaignError for a campaign that is over, and where its accounts bill in
+    several currencies.
+    """
+    held = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+    if held.state in ("FINISHED", "CANCELLED"):
+        raise CampaignError(_("The campaign is over: nothing more will be spent."), FIELD)
+    try:
+        keep_ceiling(actor=actor, campaign_id=held.pk, name=held.name, most=amount, currency=currency_of(held))
+    except AllowanceError as refused:
+        raise CampaignError(" ".join(refused.problems.values()), FIELD) from refused
+    Campaign.objects.filter(pk=held.pk).update(cost_ceiling=amount)
+    audit.record(
+        actor=actor, verb="set_cost_ceiling", what=held, detail={"ceiling": None if amount is None else f"{amount:f}"}
+    )
+    campaign.cost_ceiling = amount
+    return campaign
+
+
+def currency_of(campaign: Campaign) -> str:
+    """The one currency of the accounts in its plan. Raises CampaignError where there are several."""
+    accounts = ChannelAccount.objects.filter(pk__in=load(campaign.plan).account_ids())
+    found = sorted(set(accounts.values_list("currency", flat=True)))
+    if len(found) != 1:
+        words = _("Its accounts bill in several currencies (%(currencies)s): a ceiling needs one.")
+        raise CampaignError(words % {"currencies": ", ".join(found)}, FIELD)
+    return found[0]
