@@ -10,8 +10,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from apps.campaigns.conditions import conditioned, with_conditions
 from apps.campaigns.ceiling import set_cost_ceiling
+from apps.campaigns.conditions import conditioned, with_conditions
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign, Policy
 from apps.campaigns.policy import AccountFacts, BadPolicy, freeze, load

@@ -16,6 +16,7 @@ from typing import Any
 
 from apps.campaigns.pipeline.columns import numbers
 from apps.campaigns.pipeline.order import Item, Order
+from apps.campaigns.pipeline.plan import loaded_plan
 from apps.campaigns.pipeline.rules.rule import Asked, hold, stop
 from apps.partners.counting import Counted, Room, concerning, lock, take
 from apps.partners.periods import next_begins
@@ -87,8 +88,7 @@ def _amount(counted: Counted, item: Item, price: Decimal, had_a_call: set[int]) 
 
 def _had_a_call(cursor: Any, order: Order, items: Sequence[Item]) -> set[int]:
     """Asked only where a message may have more than one delivery."""
-    plan = order.campaign.plan
-    if sum(len(step["channels"]) for step in plan["steps"]) == 1:
+    if len(loaded_plan(order.campaign).channels()) == 1:
         return set()
     ids = [item.message_id for item in items]
     cursor.execute(COUNTED, [numbers(ids), min(ids)])
