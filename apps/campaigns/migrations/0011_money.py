@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("campaigns", "0008_evidence"),
+        ("campaigns", "0010_first_versions"),
     ]
 
     operations = [
