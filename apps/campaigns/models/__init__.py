@@ -1,5 +1,6 @@
 """The rows of campaigns, one module a subject. Everybody imports them from here."""
 
+from apps.campaigns.models.caps import Contact, DuplicateGuard, FrequencyCap, Holdout, Withheld
 from apps.campaigns.models.decisions import Decision
 from apps.campaigns.models.policies import Policy, PolicyVersion
 from apps.campaigns.models.smart import ClassExperience, PersonExperience, Replay, SmartWeights
@@ -21,8 +22,12 @@ __all__ = [
     "Batch",
     "Campaign",
     "ClassExperience",
+    "Contact",
     "Decision",
     "Delivery",
+    "DuplicateGuard",
+    "FrequencyCap",
+    "Holdout",
     "Message",
     "MessagePayload",
     "PersonExperience",
@@ -34,4 +39,5 @@ __all__ = [
     "ReceiptInbox",
     "Replay",
     "SmartWeights",
+    "Withheld",
 ]

@@ -21,6 +21,7 @@ from apps.campaigns.pipeline.decisions import Decided, note
 from apps.campaigns.pipeline.order import Item, Order
 from apps.campaigns.pipeline.rules.allowances import Allowances
 from apps.campaigns.pipeline.rules.consent import Consent
+from apps.campaigns.pipeline.rules.contact import ContactRule
 from apps.campaigns.pipeline.rules.rule import Asked, Rule, hold, stop
 from apps.campaigns.pipeline.rules.whitelist import Whitelist
 from ums_site.clock import transaction_now
@@ -30,6 +31,7 @@ __all__ = ["RULES", "Asked", "Rule", "hold", "look", "note_marks", "rules_of", "
 RULES: list[Rule] = [
     Whitelist(),
     Consent(),
+    ContactRule(),
     Allowances(),  # the last one, for as short as can be: it locks rows that everybody wants
 ]
 
