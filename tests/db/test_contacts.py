@@ -22,6 +22,8 @@ from apps.campaigns.models import Campaign, Contact, Decision, Delivery, Duplica
 from apps.campaigns.pipeline import contacts
 from apps.campaigns.pipeline.contacts import Cap, Limits, Place
 from apps.campaigns.tasks import drain
+from apps.users.lists import add_blacklist
+from apps.users.models import Recipient
 from tests.conftest import ROOT
 from tests.db.conftest import PUSH_THEN_SMS, SMS, World
 
@@ -204,6 +206,10 @@ def test_a_step_that_follows_a_refusal_is_no_new_message(twice: World) -> None:
     twice.script("jpush", "refuse")
     campaign = twice.run(twice.campaign(PUSH_THEN_SMS))
     assert twice.messages(campaign) == {"SUCCEEDED": 2}
+    vip = Recipient.objects.get(user_id="P000001")
+    add_blacklist(actor="test", recipient=vip, effect="allow", reason="tester", source="test")
+    campaign = twice.run(twice.campaign())
+    assert twice.messages(campaign) == {"SUCCEEDED": 1, "BLOCKED frequency_cap: two": 1}, "the whitelist lifts it"
 
 
 def test_the_same_text_from_two_calls_of_the_api_goes_once(world: World) -> None:
