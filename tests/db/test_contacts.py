@@ -22,6 +22,8 @@ from apps.campaigns.models import Campaign, Contact, Decision, Delivery, Duplica
 from apps.campaigns.pipeline import contacts
 from apps.campaigns.pipeline.contacts import Cap, Limits, Place
 from apps.campaigns.tasks import drain
+from apps.partners.allowances import save_allowance
+from apps.partners.models import Allowance
 from apps.users.lists import add_blacklist
 from apps.users.models import Recipient
 from tests.conftest import ROOT
@@ -198,6 +200,17 @@ def test_a_worker_killed_between_take_and_commit_takes_no_place(twice: World) ->
         cursor.execute("UPDATE campaigns_batch SET lease_until = now() - interval '1 h' WHERE state = 'LEASED'")
     twice.run(campaign)
     assert twice.messages(campaign) == {"SUCCEEDED": 3} and Contact.objects.count() == 3
+
+
+def test_what_a_budget_holds_back_has_taken_no_place(twice: World) -> None:
+    """The wall of the day's quota stands behind the caps: who waits for tomorrow counts tomorrow."""
+    twice.people(4)
+    quota = Allowance(name="q", business_line=twice.line, unit="messages", period="day", most=Decimal(1), wall="hold")
+    save_allowance(actor="test", allowance=quota)
+    campaign = twice.run(twice.campaign(), until=lambda: Delivery.objects.filter(state="HELD").count() == 3)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM campaigns_contact WHERE cardinality(contacts) = 1")
+        assert cursor.fetchone()[0] == 1 and Delivery.objects.filter(campaign_id=campaign.pk).count() == 4
 
 
 def test_a_step_that_follows_a_refusal_is_no_new_message(twice: World) -> None:

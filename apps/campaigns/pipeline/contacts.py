@@ -109,6 +109,13 @@ JOIN unnest(%(subjects)s::text[], %(messages)s::bigint[], %(contents)s::bigint[]
 """
 EXCLUDED = {"message": "(excluded.contacts[1]).message_id", "content": "(excluded.contacts[1]).content"}
 ASKED = {"message": "a.message_id", "content": "a.content"}
+GIVE_BACK = """
+UPDATE campaigns_contact c SET contacts = ARRAY(
+    SELECT o FROM unnest(c.contacts) o WHERE o.at <> %(now)s OR o.message_id <> ALL(v.messages))
+FROM (SELECT decode(subject, 'hex') AS subject, array_agg(message_id) AS messages
+      FROM unnest(%(subjects)s::text[], %(messages)s::bigint[]) AS a(subject, message_id) GROUP BY 1) v
+WHERE c.subject = v.subject
+"""
 FORGET = "DELETE FROM campaigns_contact WHERE last_at < now() - %s"
 
 
@@ -207,6 +214,13 @@ def _limit_values(caps: Sequence[Cap], repeats: timedelta, now: datetime) -> dic
             f"of_line{number}": cap.line,
         }
     return values
+
+
+def give_back(cursor: Any, taken: Sequence[tuple[bytes, int]], now: datetime) -> None:
+    """Takes out again what this transaction, of time `now`, put in for these subjects and messages."""
+    subjects = texts([subject.hex() for subject, _message in taken])
+    messages = numbers(message for _subject, message in taken)
+    cursor.execute(GIVE_BACK, {"subjects": subjects, "messages": messages, "now": now})
 
 
 def full_now(message_class: str, line: int, kinds: Sequence[str], now: datetime) -> tuple[str, list[Any]] | None:

@@ -56,7 +56,13 @@ class ContactRule:
         stopped = [item for item in items if item.message_id in refused]
         for item in stopped:
             stop(item, *refused[item.message_id])
-        _withhold(cursor, asked.order, stopped, refused)
+        _withhold(cursor, asked, stopped, refused)
+
+    def give_back(self, cursor: Any, asked: Asked, items: Sequence[Item]) -> None:
+        """A message that a budget holds until tomorrow counts tomorrow."""
+        contacts.give_back(
+            cursor, [(subject_of(item.recipient_id, item.address_hash), item.message_id) for item in items], asked.now
+        )
 
 
 class _Digest:
@@ -76,7 +82,7 @@ class _Digest:
         return self._last[1]
 
 
-def _withhold(cursor: Any, order: Order, items: Sequence[Item], refused: Mapping[int, Refused]) -> None:
+def _withhold(cursor: Any, asked: Asked, items: Sequence[Item], refused: Mapping[int, Refused]) -> None:
     """The log of what would have been sent, with the price that it would have had."""
     why = [refused[item.message_id] for item in items]
     columns = [
@@ -87,4 +93,5 @@ def _withhold(cursor: Any, order: Order, items: Sequence[Item], refused: Mapping
         texts([one.cap for one in why]),
         numbers(item.pieces for item in items),
     ]
-    cursor.execute(WITHHOLD, [order.campaign.pk, order.batch.account_id, order.account_row.price, *columns])
+    order = asked.order
+    cursor.execute(WITHHOLD, [order.campaign.pk, order.batch.account_id, asked.price, *columns])
