@@ -1,7 +1,10 @@
 """The rows of campaigns, one module a subject. Everybody imports them from here."""
 
+from apps.campaigns.models.approvals import Approval, ApprovalRule, ApprovalVote
 from apps.campaigns.models.caps import Contact, DuplicateGuard, FrequencyCap, Holdout, Withheld
 from apps.campaigns.models.decisions import Decision
+from apps.campaigns.models.forecasts import AudiencePart, Forecast
+from apps.campaigns.models.lists import TargetList, TargetListRow
 from apps.campaigns.models.policies import Policy, PolicyVersion
 from apps.campaigns.models.smart import ClassExperience, PersonExperience, Replay, SmartWeights
 from apps.campaigns.models.story import (
@@ -18,7 +21,11 @@ from apps.campaigns.models.story import (
 )
 
 __all__ = [
+    "Approval",
+    "ApprovalRule",
+    "ApprovalVote",
     "Attempt",
+    "AudiencePart",
     "Batch",
     "Campaign",
     "ClassExperience",
@@ -28,6 +35,7 @@ __all__ = [
     "DuplicateGuard",
     "FrequencyCap",
     "Holdout",
+    "Forecast",
     "Message",
     "MessagePayload",
     "PersonExperience",
@@ -40,4 +48,6 @@ __all__ = [
     "Replay",
     "SmartWeights",
     "Withheld",
+    "TargetList",
+    "TargetListRow",
 ]
