@@ -9,13 +9,13 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import connection
 
-from apps.campaigns import forecast
 from apps.campaigns.pipeline.dispatch import send_next
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.experience import count_due
 from apps.campaigns.pipeline.poll import poll_next
 from apps.campaigns.pipeline.recall import recall_next
 from apps.campaigns.pipeline.receipts import merge_next
+from apps.campaigns.pipeline.replies import handle_next
 from apps.campaigns.pipeline.settle import follow_up_next
 from apps.campaigns.pipeline.transports import Transports
 from apps.channels.provider_templates import refresh_due
@@ -25,7 +25,7 @@ from ums_site.clock import boottime
 from ums_site.queues import heard
 
 # What lane `work` does; apps above this one add theirs when they start.
-BACKGROUND: list[Callable[[], int]] = [imports.run_due, refresh_due, count_due, forecast.run_due]
+BACKGROUND: list[Callable[[], int]] = [imports.run_due, refresh_due, count_due]
 
 NEXT_DUE = """
 SELECT extract(epoch FROM min(not_before) - now()) FROM campaigns_batch b
@@ -68,8 +68,9 @@ def _one(lane: str, stop_at: float, transports: Transports) -> bool:
     """One piece of each sort of work in the lane, so that none starves another."""
     if lane == "receipts":
         merged = merge_next()
+        answered = handle_next()
         recalled = recall_next(transports, stop_at)
-        return poll_next(transports, stop_at) or recalled or bool(merged)
+        return poll_next(transports, stop_at) or recalled or answered or bool(merged)
     moved = follow_up_next(lane)
     expanded = expand_next(lane)
     return send_next(lane, stop_at, transports) or expanded or moved

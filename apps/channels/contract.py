@@ -203,7 +203,21 @@ class AddressEvent:
     unionid: str = field(default="", repr=False)
 
 
-HookEvent = ReceiptEvent | AddressEvent
+@dataclass(frozen=True, slots=True)
+class ReplyEvent:
+    """What somebody wrote back to an account: from which address, the text, and the number (or its end) they wrote to.
+
+    `reply_id` is the provider's own id of it, by which a repeat is known; empty where there is none.
+    """
+
+    address: str = field(repr=False)
+    text: str = field(repr=False)
+    occurred_at: datetime
+    extension: str = ""
+    reply_id: str = ""
+
+
+HookEvent = ReceiptEvent | AddressEvent | ReplyEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +400,7 @@ class Adapter:
         """The link that an account of a session kind keeps open, also while nothing is to be sent."""
         raise TypeError(f"{self.kind} keeps no session")
 
-    def parse_inbound(self, account: Account, inbound: InboundPdu) -> Sequence[ReceiptEvent]:
+    def parse_inbound(self, account: Account, inbound: InboundPdu) -> Sequence[HookEvent]:
         """Reads what came over a session, in place of `parse_hook`. Raises BadReceipt; nothing for us: an empty list."""
         raise TypeError(f"{self.kind} keeps no session")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from apps.channels.contract import Account, Adapter, BadReceipt, InboundPdu, ReceiptEvent
+from apps.channels.contract import Account, Adapter, BadReceipt, HookEvent, InboundPdu
 
 
 def joined(inbounds: Iterable[InboundPdu]) -> bytes:
@@ -16,12 +16,12 @@ def joined(inbounds: Iterable[InboundPdu]) -> bytes:
     return b"".join(one.pdu for one in inbounds)
 
 
-def heard(kind: Adapter, account: Account, body: bytes, received_at: datetime) -> list[ReceiptEvent]:
+def heard(kind: Adapter, account: Account, body: bytes, received_at: datetime) -> list[HookEvent]:
     """The events in a body. One request that cannot be read keeps nobody else's from being heard.
 
     Raises BadReceipt where none can be read.
     """
-    events: list[ReceiptEvent] = []
+    events: list[HookEvent] = []
     refused: list[BadReceipt] = []
     count = 0
     for pdu in _apart(body):

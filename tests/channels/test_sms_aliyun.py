@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from apps.channels.contract import Account, Envelope, HttpAnswer
 from apps.channels.outcomes import Rejected, Throttled, Unknown
 from apps.channels.providers.sms_aliyun.adapter import SmsAliyun
-from apps.channels.wire.alibaba_answers import kept_phone, plain_phone
+from apps.channels.wire.alibaba_answers import plain_phone
 from apps.channels.wire.alibaba_signature import Signer, canonical_query, percent
+from apps.channels.wire.sms_receipts import kept_phone
 from tests.channels.golden_files import hook_request
 
 ACCOUNT = Account("a", "sms_aliyun", {"access_key_id": "k", "access_key_secret": "s", "base_url": "http://127.0.0.1:1"})

@@ -1,11 +1,8 @@
 """The rows of campaigns, one module a subject. Everybody imports them from here."""
 
-from apps.campaigns.models.approvals import Approval, ApprovalRule, ApprovalVote
-from apps.campaigns.models.caps import Contact, DuplicateGuard, FrequencyCap, Holdout, Withheld
 from apps.campaigns.models.decisions import Decision
-from apps.campaigns.models.forecasts import AudiencePart, Forecast
-from apps.campaigns.models.lists import TargetList, TargetListRow
 from apps.campaigns.models.policies import Policy, PolicyVersion
+from apps.campaigns.models.replies import Reply, ReplyWord
 from apps.campaigns.models.smart import ClassExperience, PersonExperience, Replay, SmartWeights
 from apps.campaigns.models.story import (
     Attempt,
@@ -21,21 +18,12 @@ from apps.campaigns.models.story import (
 )
 
 __all__ = [
-    "Approval",
-    "ApprovalRule",
-    "ApprovalVote",
     "Attempt",
-    "AudiencePart",
     "Batch",
     "Campaign",
     "ClassExperience",
-    "Contact",
     "Decision",
     "Delivery",
-    "DuplicateGuard",
-    "FrequencyCap",
-    "Holdout",
-    "Forecast",
     "Message",
     "MessagePayload",
     "PersonExperience",
@@ -45,9 +33,8 @@ __all__ = [
     "RecallOrder",
     "Receipt",
     "ReceiptInbox",
+    "Reply",
+    "ReplyWord",
     "Replay",
     "SmartWeights",
-    "Withheld",
-    "TargetList",
-    "TargetListRow",
 ]

@@ -9,7 +9,6 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.campaigns.ambiguity import History, after_crash
-from apps.campaigns.approving import expire_approvals
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.money import keep_budgets
 from apps.campaigns.pipeline.settle import settle_batch
@@ -48,15 +47,12 @@ UNION SELECT lane FROM campaigns_campaign WHERE state = 'EXPANDING'
 UNION SELECT 'receipts' WHERE EXISTS (SELECT 1 FROM campaigns_batch WHERE poll_at <= now())
    OR EXISTS (SELECT 1 FROM campaigns_batch WHERE recall_at <= now())
    OR EXISTS (SELECT 1 FROM campaigns_receiptinbox WHERE state IN ('NEW', 'UNMATCHED') AND next_try_at <= now())
+   OR EXISTS (SELECT 1 FROM campaigns_reply WHERE handled_at IS NULL)
 UNION SELECT 'work' WHERE EXISTS (
     SELECT 1 FROM users_peopleimport WHERE state = 'WAITING'
     OR (state = 'RUNNING' AND heartbeat_at < now() - interval '30 s'))
    OR EXISTS (SELECT 1 FROM ums_channels_templaterefresh WHERE state = 'WAITING'
               OR (state = 'RUNNING' AND heartbeat_at < now() - interval '60 s'))
-   OR EXISTS (SELECT 1 FROM campaigns_forecast WHERE state = 'WAITING'
-              OR (state = 'RUNNING' AND heartbeat_at < now() - interval '30 s'))
-   OR EXISTS (SELECT 1 FROM campaigns_targetlist WHERE state = 'WAITING'
-              OR (state = 'RUNNING' AND heartbeat_at < now() - interval '30 s'))
    OR EXISTS (SELECT 1 FROM campaigns_campaign WHERE figures IS NULL AND started_at IS NOT NULL
               AND state IN ('FINISHED', 'CANCELLED'))
    OR EXISTS (SELECT 1 FROM campaigns_experiencedue WHERE due_at <= now())
@@ -69,7 +65,6 @@ UNION SELECT 'work' WHERE EXISTS (
 
 def tick() -> None:
     """Launches what is due, takes back lost leases, finishes campaigns, and rings the lanes that have work."""
-    expire_approvals()
     with connection.cursor() as cursor:
         cursor.execute(LAUNCH)
         cursor.execute(LOST_LEASES, [settings.UMS_TIMERS.grace])

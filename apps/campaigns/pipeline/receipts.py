@@ -15,12 +15,12 @@ from typing import Any
 from django.db import connection, transaction
 
 from apps.campaigns.models import Campaign
-from apps.campaigns.pipeline import inbox, recall_rows
+from apps.campaigns.pipeline import inbox, recall_rows, replies
 from apps.campaigns.pipeline.columns import numbers
 from apps.campaigns.pipeline.matching import matched
 from apps.campaigns.pipeline.plan import loaded_plan
 from apps.campaigns.pipeline.settle import CLOCKS_APART, SUCCEED, call_off, settle
-from apps.channels.contract import AddressEvent, ReceiptEvent
+from apps.channels.contract import AddressEvent, ReceiptEvent, ReplyEvent
 from apps.channels.models import ChannelAccount
 from apps.channels.prices import PRICE_AT
 from apps.channels.registry import adapter
@@ -61,6 +61,8 @@ def merge_next() -> int:
             told = [event for event in found if isinstance(event, ReceiptEvent)]
             events.setdefault(body.account_id, []).extend(told)
             owners.setdefault(body.account_id, []).extend([body] * len(told))
+            if answers := [event for event in found if isinstance(event, ReplyEvent)]:
+                replies.store(accounts[body.account_id], answers)
             if len(told) < len(found):
                 kind = adapter(accounts[body.account_id].kind).capabilities.address_kind
                 addresses += [_said(kind, event) for event in found if isinstance(event, AddressEvent)]

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from apps.channels.contract import ConfigField, HttpAnswer
 from apps.channels.outcomes import Misconfigured, Outcome, Rejected, Throttled, Unknown
 from apps.channels.wire.json_answer import no_answer
-from apps.channels.wire.sms_receipts import dialled, national
+from apps.channels.wire.sms_receipts import dialled
 
 BEIJING = timezone(timedelta(hours=8))
 
@@ -129,12 +129,6 @@ def plain_phone(address: str) -> str:
     Raises ValueError for a foreign number that the provider would take for a mainland one.
     """
     return address if len(address) == 11 and address.isdecimal() else dialled(address)
-
-
-def kept_phone(number: str) -> str:
-    """A number of the provider as addresses are kept: mainland 11 digits, others with a plus sign."""
-    digits = national(number)
-    return digits if len(digits) == 11 and digits.startswith("1") else f"+{digits}"
 
 
 def refusal(codes: Mapping[str, Outcome], body: Mapping[str, Any], answer: HttpAnswer, recipients: int = 1) -> Outcome:

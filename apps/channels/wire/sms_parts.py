@@ -28,6 +28,22 @@ _GSM = {char: bytes((code,)) for char, code in _BASIC_CODES.items()} | {
 _ASCII = {char: char.encode() for char in GSM_BASIC if char.isascii()}
 
 
+_BASIC_OF = {code: char for char, code in _BASIC_CODES.items()}
+_EXTENDED_OF = {code: char for char, code in _EXTENDED_CODES.items()}
+
+
+def from_gsm7(octets: bytes) -> str:
+    """The text of septets one to an octet; what is no character becomes the replacement character."""
+    out, escaped = [], False
+    for code in octets:
+        if escaped:
+            out.append(_EXTENDED_OF.get(code, "\ufffd"))
+        elif code != _ESCAPE:
+            out.append(_BASIC_OF.get(code, "\ufffd"))
+        escaped = not escaped and code == _ESCAPE
+    return "".join(out)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The octets of each part, without headers, and the alphabet they are in (septets one to an octet)."""

@@ -35,6 +35,12 @@ def national(address: str) -> str:
     return digits[2:] if len(digits) == 13 and digits.startswith("861") else digits
 
 
+def kept_phone(number: str) -> str:
+    """A number as a provider writes it, the way addresses are kept: mainland 11 digits, others with a plus sign."""
+    digits = national(number)
+    return digits if len(digits) == 11 and digits.startswith("1") else f"+{digits}"
+
+
 def international(address: str) -> str:
     """Country code and number without plus sign: a bare mainland mobile number gets its 86."""
     if address.startswith(("+", "00")):

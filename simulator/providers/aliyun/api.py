@@ -4,6 +4,7 @@ Source of every rule: the project's contract sheet for this provider; codes mark
 """
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -115,6 +116,21 @@ class Aliyun(Provider):
     def made_up(self, report: dict[str, Any]) -> None:
         """Tell any report at once."""
         self._tell(ACCESS_KEY, lambda moment: report, 0.0, ())
+
+    def act(self, operation: str, document: dict[str, Any]) -> Any:
+        """``reply`` {phone, text, account?, extension?, at?}: somebody answers; told as SmsUp, to the address of reports."""
+        if operation != "reply":
+            return super().act(operation, document)
+        said = {
+            "phone_number": str(document["phone"]),
+            "send_time": beijing_time(float(document.get("at") or time.time())),
+            "content": str(document["text"]),
+            "sign_name": "",
+            "dest_code": "106900001234" + str(document.get("extension", "")),
+            "sequence_id": int(document.get("sequence_id") or self.outside.new_pid()),
+        }
+        self._tell(str(document.get("account", ACCESS_KEY)), lambda moment: said, 0.0, ())
+        return said
 
     def _tell(self, account: str, item: Callable[[float], Any], due: float, about: Sequence[str]) -> None:
         url = self.post.url(self.name, account)

@@ -22,6 +22,14 @@ SWITCHES: dict[str, Any] = {
 }
 
 
+class Reply(NamedTuple):
+    """What somebody wrote on a phone to one of the customer's numbers."""
+
+    phone: str
+    customer: str
+    text: str
+
+
 class Part(NamedTuple):
     """A checked part: to whom, from which number, where in its message, its octets and what a phone reads in them."""
 
@@ -76,6 +84,15 @@ class Carrier(Port):
     def stats(self) -> dict[str, Any]:
         """Return sessions, parts that a phone could not read, and receipts that wait."""
         return {"sessions": len(self.logged_in), "garbled": self.garbled, "receipts_waiting": self.desk.waiting}
+
+    def act(self, operation: str, document: dict[str, Any]) -> Any:
+        """``reply`` {phone, text, account?, to?}: somebody answers; told over a session that hears receipts."""
+        if operation != "reply":
+            return super().act(operation, document)
+        said = Reply(str(document["phone"]), str(document.get("to", "106900001234")), str(document["text"]))
+        account = str(document.get("account") or next(iter(self.accounts)))
+        self.desk.plan(account, said, time.time(), (said.phone, str(self.outside.new_pid())))
+        return {"account": account}
 
     def full(self, account: str) -> bool:
         """Tell whether the account has as many sessions as it may have."""

@@ -96,6 +96,13 @@ def report(pid: int, word: str, times: tuple[str, str], phone: str, wide: bool) 
     return pid.to_bytes(8, "big") + word.encode().ljust(7, b"\0") + stamps + number + bytes(4)
 
 
+def reply_body(pid: int, customer: str, phone: str, text: bytes, wide: bool) -> bytes:
+    """Write a DELIVER with a text from a phone, in UCS-2."""
+    number = phone.encode().ljust(32 if wide else 21, b"\0") + bytes(wide)
+    head = pid.to_bytes(8, "big") + customer.encode().ljust(21, b"\0") + bytes(10) + b"\0\0\x08"
+    return head + number + b"\0" + bytes((len(text),)) + text + bytes(20 if wide else 8)
+
+
 def deliver_body(pid: int, customer: str, service: str, phone: str, content: bytes, wide: bool) -> bytes:
     """Write a DELIVER that carries a report."""
     number = phone.encode().ljust(32 if wide else 21, b"\0") + bytes(wide)

@@ -4,7 +4,7 @@ import time
 from typing import Any, NamedTuple
 
 from simulator.providers.carrier.parts import ALONE, HeaderError, Place, read_ucs2, split_header
-from simulator.providers.carrier.port import Part, place_of, readable
+from simulator.providers.carrier.port import Part, Reply, place_of, readable
 from simulator.providers.carrier.session import Hangup, Session
 from simulator.providers.cmpp import packet
 from simulator.world import REACHED, Fate
@@ -176,9 +176,14 @@ class CmppSession(Session):
 
     # --- receipts
 
-    def tell(self, receipt: Receipt) -> int:
-        """Write a DELIVER with a status report."""
+    def tell(self, receipt: Receipt | Reply) -> int:
+        """Write a DELIVER with a status report, or with what somebody wrote on a phone."""
         sequence, own = self.next_sequence(), self.port.outside.new_pid()
+        if isinstance(receipt, Reply):
+            text = receipt.text.encode("utf-16-be")
+            body = packet.reply_body(own, receipt.customer, receipt.phone, text, self.wide)
+            self.write(packet.pack(packet.DELIVER, sequence, body))
+            return sequence
         word = "DELIVRD" if receipt.fate.word in REACHED else WORDS.get(receipt.fate.word, "UNDELIV")
         stamps = tuple(_beijing(at) for at in (receipt.at, receipt.fate.at))
         wide = self.wide and not self.port.switches["narrow_reports"]

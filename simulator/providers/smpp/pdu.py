@@ -99,6 +99,12 @@ def read_tlvs(octets: bytes) -> dict[int, bytes]:
     return found
 
 
+def reply_body(source: str, destination: str, text: bytes) -> bytes:
+    """Write a text from a phone, in UCS-2."""
+    head = b"\0\1\1" + source.encode() + b"\0\0\0" + destination.encode() + b"\0" + b"\0\0\0" + b"\0\0"
+    return head + b"\0\0\x08\0" + bytes((len(text),)) + text
+
+
 def deliver_body(source: str, destination: str, text: bytes, tlvs: dict[int, bytes]) -> bytes:
     """Write a receipt: source is the phone, destination the customer's number."""
     head = b"\0\1\1" + source.encode() + b"\0\0\0" + destination.encode() + b"\0" + b"\4\0\0" + b"\0\0" + b"\0\0\0\0"

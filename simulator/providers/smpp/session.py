@@ -13,7 +13,7 @@ from simulator.providers.carrier.parts import (
     read_ucs2,
     split_header,
 )
-from simulator.providers.carrier.port import Part, place_of, readable
+from simulator.providers.carrier.port import Part, Reply, place_of, readable
 from simulator.providers.carrier.session import Hangup, Session
 from simulator.providers.smpp import pdu
 from simulator.providers.smpp.receipts import Receipt, receipt_body, written_id
@@ -173,9 +173,13 @@ class SmppSession(Session):
 
     # --- receipts
 
-    def tell(self, receipt: Receipt) -> int:
-        """Write a deliver_sm."""
+    def tell(self, receipt: Receipt | Reply) -> int:
+        """Write a deliver_sm: a receipt, or what somebody wrote on a phone."""
         sequence = self.next_sequence()
+        if isinstance(receipt, Reply):
+            body = pdu.reply_body(receipt.phone, receipt.customer, receipt.text.encode("utf-16-be"))
+            self.write(pdu.pack(pdu.DELIVER, OK, sequence, body))
+            return sequence
         switches = self.port.switches
         body = receipt_body(receipt, switches["receipt_id"], switches["receipt_parameters"])
         self.write(pdu.pack(pdu.DELIVER, OK, sequence, body))

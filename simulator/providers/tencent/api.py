@@ -5,6 +5,7 @@ Source of every rule: the project's contract sheet for this provider; see README
 
 import hmac
 import json
+import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
@@ -14,7 +15,14 @@ from simulator.outside import Answer, Arrival, Call, Outside, Submission
 from simulator.posting import Poster
 from simulator.provider import Message, Provider, Shown
 from simulator.providers.tencent import rules
-from simulator.providers.tencent.reports import REPORTS_PER_POST, callback, callback_row, pulled_row
+from simulator.providers.tencent.reports import (
+    REPORTS_PER_POST,
+    callback,
+    callback_row,
+    pulled_row,
+    reply,
+    split_number,
+)
 from simulator.providers.tencent.rules import App, Frequency, Refusal, Text
 from simulator.providers.tencent.signature import parse_authorization, sign, utc_day
 
@@ -101,6 +109,23 @@ class Tencent(Provider):
     def made_up(self, report: dict[str, Any]) -> None:
         """Tell any report at once."""
         self._tell(APP_ID, lambda moment: report, 0.0, ())
+
+    def act(self, operation: str, document: dict[str, Any]) -> Any:
+        """``reply`` {phone, text, account?, extension?, at?}: somebody answers; told as a document of its own."""
+        if operation != "reply":
+            return super().act(operation, document)
+        country, number = split_number(str(document["phone"]))
+        said = {
+            "extend": str(document.get("extension", "")),
+            "mobile": number,
+            "nationcode": country,
+            "sign": "",
+            "text": str(document["text"]),
+            "time": int(document.get("at") or time.time()),
+        }
+        if url := self.post.url(self.name, str(document.get("account", APP_ID))):
+            self.post.later(reply(url, said), 0.0)
+        return said
 
     def _tell(self, account: str, item: Any, due: float, about: Sequence[str]) -> None:
         if url := self.post.url(self.name, account):

@@ -72,6 +72,11 @@ def callback(url: str, rows: list[dict[str, Any]]) -> Parcel:
     return Parcel("tencent", url, _body(rows), HEADERS, reports=len(rows), taken=_taken, retry_s=RETRIES, forged=forged)
 
 
+def reply(url: str, said: dict[str, Any]) -> Parcel:
+    """Return the post of one answer from a phone."""
+    return Parcel("tencent", url, json.dumps(said, ensure_ascii=False).encode(), HEADERS, taken=_taken, retry_s=RETRIES)
+
+
 def _body(rows: list[dict[str, Any]]) -> bytes:
     return json.dumps(rows, ensure_ascii=False).encode()
 

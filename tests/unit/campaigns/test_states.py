@@ -11,7 +11,6 @@ from apps.campaigns.states import (
     FINAL_MESSAGE,
     MACHINES,
     OPEN_DELIVERY,
-    ApprovalState,
     BatchState,
     CampaignState,
     DeliveryState,
@@ -24,7 +23,6 @@ from apps.campaigns.states import (
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "states.md"
 WORDS = {
     "campaign": CampaignState,
-    "approval": ApprovalState,
     "message": MessageState,
     "delivery": DeliveryState,
     "batch": BatchState,
@@ -32,7 +30,6 @@ WORDS = {
 }
 ENDS = {
     "campaign": {"FINISHED", "CANCELLED"},
-    "approval": {"REJECTED", "VOID", "EXPIRED"},
     "message": set(FINAL_MESSAGE),
     "delivery": set(DeliveryState) - OPEN_DELIVERY - {"UNKNOWN"},
     "batch": {"DONE"},

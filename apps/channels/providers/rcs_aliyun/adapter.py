@@ -29,7 +29,6 @@ from apps.channels.wire.alibaba_answers import (
     OFFSET_FIELD,
     beginnings,
     credential_problems,
-    kept_phone,
     new_nonce,
     plain_phone,
     receipt_zone,
@@ -37,6 +36,7 @@ from apps.channels.wire.alibaba_answers import (
 )
 from apps.channels.wire.alibaba_signature import Signer, canonical_query
 from apps.channels.wire.json_answer import dumps, json_object, no_answer
+from apps.channels.wire.sms_receipts import kept_phone
 
 MAX_LENGTH = 2000
 

@@ -18,6 +18,7 @@ from apps.channels.contract import (
     ConfigField,
     ContentField,
     Envelope,
+    HookEvent,
     HookRequest,
     HttpAnswer,
     HttpRequest,
@@ -27,7 +28,7 @@ from apps.channels.contract import (
 from apps.channels.outcomes import Accepted, Outcome, Rejected, Unknown
 from apps.channels.pieces import count_pieces
 from apps.channels.providers.sms_aliyun.codes import CODES
-from apps.channels.providers.sms_aliyun.receipts import BAD_NUMBER_CODES, bad_numbers, detailed, listed, pushed
+from apps.channels.providers.sms_aliyun.receipts import BAD_NUMBER_CODES, bad_numbers, detailed, listed, pushed, replied
 from apps.channels.wire.alibaba_answers import (
     BEIJING,
     CREDENTIAL_FIELDS,
@@ -209,7 +210,8 @@ class SmsAliyun(Adapter):
             return replace(refused, scope="call")  # whose text it was is not told
         return refused
 
-    def parse_hook(self, account: Account, request: HookRequest) -> list[ReceiptEvent]:
+    def parse_hook(self, account: Account, request: HookRequest) -> list[HookEvent]:
+        """Reports, and what people answered (SmsUp)."""
         try:
             reports = json.loads(request.body)
         except (ValueError, RecursionError):
@@ -218,7 +220,10 @@ class SmsAliyun(Adapter):
             raise BadReceipt("The body is not a list of reports.")
         zone, bad = receipt_zone(account.config), bad_numbers(account.config)
         try:
-            return [pushed(one, zone, bad, request.received_at) for one in reports if "success" in one]
+            events: list[HookEvent] = [
+                pushed(one, zone, bad, request.received_at) for one in reports if "success" in one
+            ]
+            return events + [replied(one, zone, request.received_at) for one in reports if "content" in one]
         except (AttributeError, KeyError, TypeError, ValueError):
             raise BadReceipt("A report lacks a field or holds a value that cannot be read.") from None
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from apps.channels.contract import ApprovedTemplate, ReceiptEvent
+from apps.channels.contract import ApprovedTemplate, ReceiptEvent, ReplyEvent
 from apps.channels.providers.sms_aliyun.codes import AUDITS, STATES
-from apps.channels.wire.alibaba_answers import beginnings, kept_phone
+from apps.channels.wire.alibaba_answers import beginnings
+from apps.channels.wire.sms_receipts import kept_phone
 
 BAD_NUMBER_CODES = "MK:0001,INVALID_NUMBER,MOBILE_NOT_ON_SERVICE,MOBILE_IN_BLACK,BLACKLIST"
 
@@ -36,6 +37,18 @@ def pushed(report: Any, zone: timezone, bad: tuple[str, ...], received_at: datet
         report.get("err_msg") or "",
         int(size) if size else None,
         not success and code.startswith(bad),
+    )
+
+
+def replied(said: Mapping[str, Any], zone: timezone, received_at: datetime) -> ReplyEvent:
+    """One message of SmsUp, which comes to the same address as the reports. Raises as `pushed` does."""
+    time = said.get("send_time")
+    return ReplyEvent(
+        kept_phone(said["phone_number"]),
+        str(said["content"]),
+        datetime.fromisoformat(time).replace(tzinfo=zone) if time else received_at,
+        str(said.get("dest_code") or ""),
+        str(said.get("sequence_id") or ""),
     )
 
 

@@ -15,9 +15,11 @@ from apps.channels.contract import (
     ConfigField,
     ContentField,
     Envelope,
+    HookEvent,
     InboundPdu,
     ReceiptEvent,
     Receipts,
+    ReplyEvent,
     SessionAnswer,
     SessionLink,
     SessionRequest,
@@ -31,10 +33,12 @@ from apps.channels.wire.sms_receipts import (
     dialled,
     international,
     is_number,
+    kept_phone,
     moment,
     national,
     state_of,
 )
+from apps.channels.wire.sms_replies import reply_text
 
 MAX_LENGTH = 1000
 BAD_NUMBER_CODES = "MK:0001"
@@ -228,12 +232,12 @@ class SmsCmpp(Adapter):
             return Accepted("")
         return self.read(account, [], answer)
 
-    def parse_inbound(self, account: Account, inbound: InboundPdu) -> list[ReceiptEvent]:
-        """A status report as one event; messages from phones give none."""
+    def parse_inbound(self, account: Account, inbound: InboundPdu) -> list[HookEvent]:
+        """A status report, or what somebody answered from a phone, as one event."""
         try:
             deliver = cmpp.read_deliver(cmpp.decoded(inbound.pdu).body)
             if not deliver.report:
-                return []
+                return [_reply(deliver, inbound.received_at)]
             report = cmpp.read_report(deliver.content)
         except cmpp.BadPacket:
             raise BadReceipt("The request cannot be read as a status report.") from None
@@ -254,6 +258,12 @@ class SmsCmpp(Adapter):
                 bad_address=state == "failed" and report.word in bad,
             )
         ]
+
+
+def _reply(deliver: cmpp.Deliver, received_at: datetime) -> ReplyEvent:
+    text = reply_text(deliver.content, deliver.coding, header=deliver.udhi, gsm=False)
+    number = int.from_bytes(deliver.message_id, "big")
+    return ReplyEvent(kept_phone(deliver.source), text, received_at, deliver.destination, str(number) if number else "")
 
 
 def _whole(content: Mapping[str, Any]) -> str:

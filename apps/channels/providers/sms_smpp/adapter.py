@@ -14,9 +14,11 @@ from apps.channels.contract import (
     Capabilities,
     ContentField,
     Envelope,
+    HookEvent,
     InboundPdu,
     ReceiptEvent,
     Receipts,
+    ReplyEvent,
     SessionAnswer,
     SessionLink,
     SessionRequest,
@@ -26,7 +28,8 @@ from apps.channels.providers.sms_smpp.codes import CODES, code_of
 from apps.channels.providers.sms_smpp.settings import CONFIG_FIELDS, wrong_settings
 from apps.channels.wire import smpp
 from apps.channels.wire.sms_parts import PartReferences, cut, with_headers
-from apps.channels.wire.sms_receipts import international, is_number, moment, national, state_of
+from apps.channels.wire.sms_receipts import international, is_number, kept_phone, moment, national, state_of
+from apps.channels.wire.sms_replies import reply_text
 
 MAX_LENGTH = 1000
 MEANINGS: dict[str, Callable[[str], Outcome]] = {
@@ -135,8 +138,8 @@ class SmsSmpp(Adapter):
             return Accepted("")
         return self.read(account, [], answer)
 
-    def parse_inbound(self, account: Account, inbound: InboundPdu) -> list[ReceiptEvent]:
-        """A receipt as one event; messages from phones and receipts on the way give none."""
+    def parse_inbound(self, account: Account, inbound: InboundPdu) -> list[HookEvent]:
+        """A receipt, or what somebody answered from a phone, as one event; receipts on the way give none."""
         try:
             pdu = smpp.decoded(inbound.pdu)
             read = smpp.read_data_sm if pdu.command == smpp.DATA_SM else smpp.read_message
@@ -144,7 +147,9 @@ class SmsSmpp(Adapter):
         except smpp.BadPdu:
             raise BadReceipt("The request cannot be read as deliver_sm.") from None
         if not message.is_receipt:
-            return []
+            header = bool(message.esm_class & smpp.UDHI)
+            text = reply_text(message.payload, message.data_coding, header=header, gsm=True)
+            return [ReplyEvent(kept_phone(message.source[2]), text, inbound.received_at, message.destination[2])]
         receipt = smpp.read_receipt(message)
         if receipt is None:
             raise BadReceipt("A receipt names no message or no state.")

@@ -17,6 +17,7 @@ from apps.channels.contract import (
     ConfigField,
     ContentField,
     Envelope,
+    HookEvent,
     HookRequest,
     HttpAnswer,
     HttpRequest,
@@ -33,7 +34,7 @@ from apps.channels.providers.sms_tencent.answers import (
     response,
     status,
 )
-from apps.channels.providers.sms_tencent.receipts import BAD_NUMBER_CODES, bad_numbers, pulled, pushed
+from apps.channels.providers.sms_tencent.receipts import BAD_NUMBER_CODES, bad_numbers, pulled, pushed, replied
 from apps.channels.providers.sms_tencent.signature import Signer
 from apps.channels.wire.json_answer import dumps, no_answer
 
@@ -168,18 +169,21 @@ class SmsTencent(Adapter):
         outcomes = [status(one, statuses, answer) for one in numbered(envelopes, statuses)]
         return outcomes[0] if len(outcomes) == 1 else outcomes
 
-    def parse_hook(self, account: Account, request: HookRequest) -> list[ReceiptEvent]:
+    def parse_hook(self, account: Account, request: HookRequest) -> list[HookEvent]:
+        """A list of reports, or one document with what somebody answered."""
         try:
             reports = json.loads(request.body)
         except (ValueError, RecursionError):
             raise BadReceipt("The body is not JSON.") from None
-        if not isinstance(reports, list):
-            raise BadReceipt("The body is not a list of reports.")
+        if not isinstance(reports, (list, dict)):
+            raise BadReceipt("The body is neither a list of reports nor a reply.")
         zone = timezone(timedelta(hours=_integer(account.config.get("receipt_utc_offset"), 8)))
         bad = bad_numbers(account)
         try:
+            if isinstance(reports, dict):
+                return [replied(reports)]
             return [pushed(one, zone, bad, request.received_at) for one in reports if "report_status" in one]
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError):
             raise BadReceipt("A report lacks a field or holds a value that cannot be read.") from None
 
     def build_query(self, account: Account, envelope: Envelope, sent_at: datetime) -> HttpRequest:

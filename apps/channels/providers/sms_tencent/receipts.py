@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timezone
 from typing import Any
 
-from apps.channels.contract import Account, ReceiptEvent
+from apps.channels.contract import Account, ReceiptEvent, ReplyEvent
 from apps.channels.providers.sms_tencent.codes import STATES
 
 BAD_NUMBER_CODES = "MK:0001,INVALID_NUMBER"
@@ -15,6 +15,17 @@ BAD_NUMBER_CODES = "MK:0001,INVALID_NUMBER"
 def bad_numbers(account: Account) -> tuple[str, ...]:
     codes = str(account.config.get("bad_number_codes", BAD_NUMBER_CODES))
     return tuple(code.strip() for code in codes.split(",") if code.strip())
+
+
+def replied(said: Mapping[str, Any]) -> ReplyEvent:
+    """What somebody answered: a document of its own, not a row of a list."""
+    country, number = str(said.get("nationcode") or "86").lstrip("+"), str(said["mobile"])
+    return ReplyEvent(
+        number if country == "86" else f"+{country}{number}",
+        str(said["text"]),
+        datetime.fromtimestamp(int(said["time"]), UTC),
+        str(said.get("extend") or ""),
+    )
 
 
 def pushed(report: Mapping[str, Any], zone: timezone, bad: tuple[str, ...], received_at: datetime) -> ReceiptEvent:
