@@ -6,7 +6,8 @@
                 "mode": "all", "until": "delivered", "wait_seconds": 20},
                {"channels": [{"vendors": [{"account": "sms-a", "weight": 70}, {"account": "sms-b", "weight": 30}]}],
                 "mode": "first", "until": "delivered"}],
-     "ceiling_per_person": "0.10", "expires_seconds": 86400, "unknown_starts_next": false}
+     "ceiling_per_person": "0.10", "expires_seconds": 86400, "unknown_starts_next": false,
+     "offline_save": {"seconds": 259200, "collapse_key": "balance"}}
 
 A step's channels that reach the person: mode "all" sends over every one, "first" over the first, "smart" over the one
 that scores best. Of a channel with `vendors` one is chosen by weight among those that are healthy when the step is
@@ -123,6 +124,14 @@ class Step:
         return tuple(one for place in begun for one in place if one.slot not in tried)
 
 
+@dataclass(frozen=True, slots=True)
+class OfflineSave:
+    """How long a message is kept for somebody who cannot be reached now; of several with one key only the newest goes."""
+
+    keep: timedelta
+    collapse_key: str = ""
+
+
 @dataclass(frozen=True)
 class Plan:
     """A policy with its accounts resolved, as frozen in a campaign.
@@ -137,6 +146,7 @@ class Plan:
     unknown_starts_next: bool | None = None
     order: str = ""
     weights: Mapping[str, float] = field(default_factory=dict)
+    offline: OfflineSave | None = None
 
     def channels(self) -> list[StepChannel]:
         """All channels in slot order."""
@@ -204,7 +214,7 @@ def freeze(policy: Mapping[str, Any], accounts: Iterable[AccountFacts]) -> dict[
     if found:
         raise BadPolicy(found)
     held = {"version": 2, "steps": steps, "expires_seconds": policy.get("expires_seconds")}
-    said = ("ceiling_per_person", "unknown_starts_next", "order", "weights")
+    said = ("ceiling_per_person", "unknown_starts_next", "order", "weights", "offline_save")
     return held | {word: policy[word] for word in said if policy.get(word) is not None}
 
 
@@ -283,4 +293,9 @@ def load(frozen: Mapping[str, Any]) -> Plan:
         unknown_starts_next=frozen.get("unknown_starts_next"),
         order=frozen.get("order") or "",
         weights=frozen.get("weights") or {},
+        offline=_offline(frozen.get("offline_save")),
     )
+
+
+def _offline(said: Mapping[str, Any] | None) -> OfflineSave | None:
+    return None if said is None else OfflineSave(timedelta(seconds=said["seconds"]), said.get("collapse_key") or "")

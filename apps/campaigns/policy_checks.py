@@ -23,10 +23,15 @@ MONEY = re.compile(r"\d{1,7}(\.\d{1,5})?")
 VARIANT = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 # What a policy may hold; a word beside these is a slip of the pen that would silently change who gets what.
 POLICY_WORDS = frozenset(
-    ["version", "steps", "ceiling_per_person", "order", "weights", "expires_seconds", "unknown_starts_next"]
+    [
+        *("version", "steps", "ceiling_per_person", "order", "weights", "expires_seconds", "unknown_starts_next"),
+        "offline_save",
+    ]
 )
 STEP_WORDS = frozenset({"channels", "mode", "until", "wait_seconds"})
 CHANNEL_WORDS = frozenset({"kind", "account", "vendors", "only_tag", "only_if", "body", "failover_seconds"})
+OFFLINE_WORDS = frozenset({"seconds", "collapse_key"})
+LONGEST_KEY = 60
 VENDOR_WORDS = frozenset({"kind", "account", "weight"})
 Problems = dict[str, str]
 
@@ -57,11 +62,27 @@ def _plan_problems(policy: Mapping[str, object]) -> Problems:
         )
     if policy.get("unknown_starts_next") not in (None, True, False):
         found["unknown_starts_next"] = "Use true or false; leave it out for what the class says."
+    found.update(_offline_problems(policy.get("offline_save")))
     if policy.get("order") not in (None, *ORDERS):
         found["order"] = f"Use one of: {', '.join(ORDERS)}."
     weights = policy.get("weights")
     if weights is not None and not (isinstance(weights, Mapping) and all(map(_is_weight, weights.values()))):
         found["weights"] = "Give an object of names and numbers from 0 to 1000."
+    return found
+
+
+def _offline_problems(said: object) -> Problems:
+    if said is None:
+        return {}
+    if not isinstance(said, Mapping):
+        return {"offline_save": 'Give an object such as {"seconds": 259200}, or leave it out.'}
+    found = _unknown_words("offline_save.", said, OFFLINE_WORDS)
+    if said.get("seconds") is None:
+        found["offline_save.seconds"] = "Say for how many seconds a message is kept."
+    found.update(_seconds_problem("offline_save.seconds", said.get("seconds"), LONGEST))
+    key = said.get("collapse_key") or ""
+    if not isinstance(key, str) or len(key) > LONGEST_KEY:
+        found["offline_save.collapse_key"] = f"Give a text of at most {LONGEST_KEY} characters, or leave it out."
     return found
 
 

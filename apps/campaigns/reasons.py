@@ -23,7 +23,12 @@ PERSONAL = frozenset(
 # Rules about one address, one account or one text: the next step may still do.
 OF_ONE_WAY = frozenset({"address_blacklisted", "sensitive_word", "over_ceiling"})
 BLOCKING = PERSONAL | OF_ONE_WAY
-CALLED_OFF = {"expired": "EXPIRED", "campaign_cancelled": "CANCELLED", "recalled": "CANCELLED"}
+CALLED_OFF = {
+    "expired": "EXPIRED",
+    "campaign_cancelled": "CANCELLED",
+    "recalled": "CANCELLED",
+    "discarded": "CANCELLED",
+}
 
 
 def code_of(reason: str) -> str:

@@ -206,6 +206,9 @@ def cancel_campaign(*, actor: object, campaign: Campaign) -> Campaign:
             "UPDATE campaigns_batch SET not_before = now() WHERE campaign_id = %s AND state = 'READY'", [held.pk]
         )
         cursor.execute(
+            "UPDATE campaigns_savedmessage SET due_at = now() WHERE campaign_id = %s AND state = 'SAVED'", [held.pk]
+        )
+        cursor.execute(
             "UPDATE campaigns_message SET state = 'CANCELLED', reason = 'campaign_cancelled', finished_at = now() "
             "WHERE campaign_id = %s AND id >= %s AND state = 'PLANNED'",
             [held.pk, first_row_id(held.pk)],

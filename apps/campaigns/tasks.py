@@ -12,6 +12,7 @@ from django.db import connection
 from apps.campaigns.pipeline.dispatch import send_next
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.experience import count_due
+from apps.campaigns.pipeline.offline import release_next
 from apps.campaigns.pipeline.poll import poll_next
 from apps.campaigns.pipeline.recall import recall_next
 from apps.campaigns.pipeline.receipts import merge_next
@@ -72,7 +73,7 @@ def _one(lane: str, stop_at: float, transports: Transports) -> bool:
         recalled = recall_next(transports, stop_at)
         return poll_next(transports, stop_at) or recalled or answered or bool(merged)
     moved = follow_up_next(lane)
-    expanded = expand_next(lane)
+    expanded = expand_next(lane) or release_next(lane)
     return send_next(lane, stop_at, transports) or expanded or moved
 
 

@@ -61,6 +61,9 @@ class Idempotency(StrEnum):
     CONTENT = "content"  # equal content inside the window sends nothing twice
 
 
+OFFLINE = "offline"  # the code of a failed event: the device was away, and its provider keeps nothing for it
+
+
 class Receipts(StrEnum):
     NONE = "none"
     FAILURES = "failures"  # only bad news comes back (bounces): silence is the best that can be known
@@ -411,9 +414,19 @@ class Adapter:
         raise TypeError(f"{self.kind} cannot be polled")
 
     def read_poll(
-        self, account: Account, provider_id: str, addresses: Sequence[str], answer: HttpAnswer, now: datetime
+        self,
+        account: Account,
+        provider_id: str,
+        addresses: Sequence[str],
+        answer: HttpAnswer,
+        now: datetime,
+        sent_at: datetime | None = None,
     ) -> Sequence[ReceiptEvent] | Outcome:
-        """Events known by now (none for those still under way), or the outcome that stands for a refusal."""
+        """Events known by now (none for those still under way), or the outcome that stands for a refusal.
+
+        `sent_at` is when the youngest of them was accepted: where the provider keeps nothing for devices that are away, a
+        device without the message is a failure of code `OFFLINE` some time later.
+        """
         raise TypeError(f"{self.kind} cannot be polled")
 
     def build_query(self, account: Account, envelope: Envelope, sent_at: datetime) -> HttpRequest:

@@ -98,3 +98,19 @@ def test_an_error_beside_an_id_is_no_acceptance() -> None:
     for status in (200, 400):
         outcome = PushJPush().read(account(own_texts_per_call=0), one, HttpAnswer(status, {}, body))
         assert isinstance(outcome, Rejected) and outcome.code == "1011"
+
+
+def test_a_device_that_stays_away_is_offline_only_where_nothing_is_kept_for_it() -> None:
+    sent, later = NOW - timedelta(seconds=61), NOW
+    answer = HttpAnswer(200, {}, b'{"r1": {"status": 1}, "r2": {"status": 0}, "r3": {"status": 4}}')
+    devices = ["r1", "r2", "r3"]
+
+    def told(who: Account, since: datetime | None) -> list[tuple[str, str, str]]:
+        events = PushJPush().read_poll(who, "7", devices, answer, later, since)
+        assert isinstance(events, list)
+        return [(one.address, one.state, one.code) for one in events]
+
+    keeps_nothing = account(time_to_live=0)
+    assert told(keeps_nothing, sent) == [("r1", "failed", "offline"), ("r2", "delivered", "0")]
+    assert told(keeps_nothing, later - timedelta(seconds=59)) == [("r2", "delivered", "0")]
+    assert told(keeps_nothing, None) == told(account(), sent) == [("r2", "delivered", "0")]

@@ -4,5 +4,6 @@ from apps.campaigns.admin.campaigns import CampaignAdmin
 from apps.campaigns.admin.messages import MessageAdmin
 from apps.campaigns.admin.policies import PolicyAdmin
 from apps.campaigns.admin.receipts import ReceiptInboxAdmin
+from apps.campaigns.admin.saved import SavedMessageAdmin
 
-__all__ = ["CampaignAdmin", "MessageAdmin", "PolicyAdmin", "ReceiptInboxAdmin"]
+__all__ = ["CampaignAdmin", "MessageAdmin", "PolicyAdmin", "ReceiptInboxAdmin", "SavedMessageAdmin"]

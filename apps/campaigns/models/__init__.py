@@ -3,6 +3,7 @@
 from apps.campaigns.models.decisions import Decision
 from apps.campaigns.models.policies import Policy, PolicyVersion
 from apps.campaigns.models.replies import Reply, ReplyWord
+from apps.campaigns.models.saved import SavedMessage
 from apps.campaigns.models.smart import ClassExperience, PersonExperience, Replay, SmartWeights
 from apps.campaigns.models.story import (
     Attempt,
@@ -31,6 +32,7 @@ __all__ = [
     "PolicyVersion",
     "Recall",
     "RecallOrder",
+    "SavedMessage",
     "Receipt",
     "ReceiptInbox",
     "Reply",

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from apps.campaigns.models import Campaign
 from apps.campaigns.pipeline.blocked_addresses import name_blocked_addresses
 from apps.campaigns.pipeline.choice import choose
+from apps.campaigns.pipeline.offline import save_unreachable
 from apps.campaigns.pipeline.people_rules import forbidden
 from apps.campaigns.pipeline.plan import (
     clear_planning,
@@ -65,11 +66,12 @@ def _expand_filter(campaign: Campaign) -> None:
         return
     clear_planning()
     fill_from_audience(campaign, campaign.expand_cursor + 1, last)
+    save_unreachable(campaign)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO campaigns_message (id, campaign_id, recipient_id, state, reason, step, finished_at) "
-            "SELECT message_id, %s, recipient_id, state, reason, coalesce(step, 0), "
-            "CASE WHEN state = 'ACTIVE' THEN NULL ELSE now() END FROM planning",
+            "SELECT message_id, %s, recipient_id, CASE state WHEN 'SAVED' THEN 'ACTIVE' ELSE state END, reason, "
+            "coalesce(step, 0), CASE WHEN state IN ('ACTIVE', 'SAVED') THEN NULL ELSE now() END FROM planning",
             [campaign.pk],
         )
         targets = cursor.rowcount
@@ -115,7 +117,7 @@ def fill_from_audience(campaign: Campaign, first: int, last: int) -> None:
 NOTE_TARGETS = """
 INSERT INTO campaigns_decision (message_id, step, rule, verdict, detail)
 SELECT message_id, coalesce(step, 0), CASE reason WHEN '' THEN 'target' ELSE reason END,
-       CASE state WHEN 'ACTIVE' THEN 'go' ELSE 'stop' END, {reached}
+       CASE state WHEN 'ACTIVE' THEN 'go' WHEN 'SAVED' THEN 'hold' ELSE 'stop' END, {reached}
 FROM planning
 """
 
@@ -160,9 +162,11 @@ def _judge_given(campaign: Campaign, first: int, last: int) -> None:
             "UPDATE planning SET state = 'INVALID', reason = 'no_usable_address' WHERE state = 'ACTIVE' AND step IS NULL"
         )
         name_blocked_addresses(campaign)
+        save_unreachable(campaign)
         cursor.execute(
-            "UPDATE campaigns_message m SET state = p.state, reason = p.reason, step = coalesce(p.step, 0), "
-            "finished_at = CASE WHEN p.state = 'ACTIVE' THEN NULL ELSE now() END "
+            "UPDATE campaigns_message m SET state = CASE p.state WHEN 'SAVED' THEN 'ACTIVE' ELSE p.state END, "
+            "reason = p.reason, step = coalesce(p.step, 0), "
+            "finished_at = CASE WHEN p.state IN ('ACTIVE', 'SAVED') THEN NULL ELSE now() END "
             "FROM planning p WHERE m.id = p.message_id AND m.id BETWEEN %s AND %s",
             [first, last],
         )

@@ -40,6 +40,7 @@ class Question:
     references: dict[str, str]  # address -> reference
     provider_id: str
     envelope: Envelope | None = None
+    since: datetime | None = None  # when the youngest of the deliveries was accepted
     delivered: frozenset[str] = frozenset()  # addresses of which the same, told again, would be no news
 
 
@@ -156,7 +157,8 @@ def _questions(batch: Batch, kind: Adapter, sender: Account) -> Iterator[Questio
             references = {address: reference for address, reference, _since, _state in some}
             request = kind.build_poll(sender, provider_id, [one[0] for one in some], some[0][2])
             delivered = frozenset(address for address, _reference, _since, state in some if state == "DELIVERED")
-            yield Question(request, references, provider_id, delivered=delivered)
+            youngest = max(one[2] for one in some)
+            yield Question(request, references, provider_id, delivered=delivered, since=youngest)
 
 
 def _hear(
@@ -170,7 +172,7 @@ def _hear(
         if question.envelope is not None:
             said = kind.read_query(sender, question.envelope, answer)
         else:
-            said = kind.read_poll(sender, question.provider_id, list(question.references), answer, now)
+            said = kind.read_poll(sender, question.provider_id, list(question.references), answer, now, question.since)
         if isinstance(said, StaleToken):
             refused(account, token_version)  # asked again later, with a new one
         elif isinstance(said, Sequence):

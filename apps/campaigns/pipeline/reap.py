@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from apps.campaigns.ambiguity import History, after_crash
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.money import keep_budgets
+from apps.campaigns.pipeline.offline import expire_due
 from apps.campaigns.pipeline.settle import settle_batch
 from apps.campaigns.states import MessageClass
 from apps.channels.contract import Account
@@ -44,6 +45,7 @@ SELECT lane FROM campaigns_batch WHERE state = 'READY' AND not_before <= now()
    AND account_id NOT IN (SELECT id FROM ums_channels_channelaccount WHERE kind = ANY(%s)) GROUP BY lane
 UNION SELECT lane FROM campaigns_batch WHERE follow_up_at <= now() GROUP BY lane
 UNION SELECT lane FROM campaigns_campaign WHERE state = 'EXPANDING'
+UNION SELECT lane FROM campaigns_savedmessage WHERE state = 'SAVED' AND due_at <= now() GROUP BY lane
 UNION SELECT 'receipts' WHERE EXISTS (SELECT 1 FROM campaigns_batch WHERE poll_at <= now())
    OR EXISTS (SELECT 1 FROM campaigns_batch WHERE recall_at <= now())
    OR EXISTS (SELECT 1 FROM campaigns_receiptinbox WHERE state IN ('NEW', 'UNMATCHED') AND next_try_at <= now())
@@ -71,6 +73,7 @@ def tick() -> None:
         while _judge_suspect():
             pass
         keep_budgets()
+        expire_due()
         cursor.execute(FINISHED)
         cursor.execute(LANES_WITH_WORK, [list(session_kinds())])
         for (lane,) in cursor.fetchall():

@@ -17,6 +17,7 @@ from apps.campaigns.models import Batch, Campaign
 from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.decisions import Decided, note
 from apps.campaigns.pipeline.doubt import in_doubt
+from apps.campaigns.pipeline.offline import KEPT, end_kept, keep
 from apps.campaigns.pipeline.plan import loaded_plan, plan_steps
 from apps.campaigns.policy import Plan
 from apps.campaigns.reasons import message_state
@@ -60,7 +61,7 @@ def _settle_chunk(campaign: Campaign, ids: Sequence[int], now: datetime) -> date
         assert not more_go
         stops |= more_stops
         wait = min((one for one in (wait, more_wait) if one is not None), default=None)
-    _finish(stops, facts)
+    _finish(keep(campaign, stops, facts), facts)
     return wait
 
 
@@ -90,10 +91,10 @@ def _note_reissues(steps: Mapping[int, int], go: Mapping[int, Go], planned: Mapp
 
 
 def _locked_steps(ids: Sequence[int], last: int) -> dict[int, int]:
-    """Message id -> step, locked. Those given up stand behind the last step: only late news can change them."""
+    """Message id -> step, locked. Those given up or kept stand behind the last step: only news can change them."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, CASE WHEN state = 'ACTIVE' THEN step ELSE %s END FROM campaigns_message "
+            f"SELECT id, CASE WHEN state = 'ACTIVE' AND reason <> '{KEPT}' THEN step ELSE %s END FROM campaigns_message "
             "WHERE id = ANY(%s::bigint[]) AND id BETWEEN %s AND %s "
             "AND state IN ('ACTIVE', 'UNKNOWN', 'FAILED', 'EXPIRED', 'CANCELLED') ORDER BY id FOR UPDATE",
             [last, numbers(ids), ids[0], ids[-1]] if ids else [last, numbers([]), 0, 0],
@@ -207,7 +208,7 @@ def give_up(campaign: Campaign, message_id: int, reason: str, now: datetime) -> 
 
     Call inside a transaction that has locked the message.
     """
-    called_off = call_off([message_id], reason)
+    called_off = call_off([message_id], reason) + end_kept([message_id], "DISCARDED", message_state(reason), reason)
     _exhaust({message_id}, len(loaded_plan(campaign).steps))
     settle(campaign, [message_id], now)
     return called_off

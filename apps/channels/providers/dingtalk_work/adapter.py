@@ -184,7 +184,13 @@ class DingtalkWork(Adapter):
         return robot.ask(account, provider_id) if _is_robot(account) else work.ask(account, provider_id)
 
     def read_poll(
-        self, account: Account, provider_id: str, addresses: Sequence[str], answer: HttpAnswer, now: datetime
+        self,
+        account: Account,
+        provider_id: str,
+        addresses: Sequence[str],
+        answer: HttpAnswer,
+        now: datetime,
+        sent_at: datetime | None = None,
     ) -> list[ReceiptEvent] | Outcome:
         if _is_robot(account):
             return robot.told(account, provider_id, addresses, answer, now)

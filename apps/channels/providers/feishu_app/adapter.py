@@ -165,7 +165,13 @@ class FeishuApp(Adapter):
         return called(account, "GET", f"im/v1/messages/{quote(provider_id, safe='')}/read_users?{query}")
 
     def read_poll(
-        self, account: Account, provider_id: str, addresses: Sequence[str], answer: HttpAnswer, now: datetime
+        self,
+        account: Account,
+        provider_id: str,
+        addresses: Sequence[str],
+        answer: HttpAnswer,
+        now: datetime,
+        sent_at: datetime | None = None,
     ) -> list[ReceiptEvent] | Outcome:
         body = succeeded(answer, CODES)
         if not isinstance(body, dict):

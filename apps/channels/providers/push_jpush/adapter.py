@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from apps.channels.contract import (
+    OFFLINE,
     Account,
     Adapter,
     Answer,
@@ -44,7 +45,13 @@ MAX_DEVICES = 1000
 ANDROID_BYTES = 4000
 IOS_BYTES = 2000
 MAX_TTL_S = 10 * 86400
-STATE_WORDS = {"2": "The registration id is not of this app.", "3": "The device was no target of this message."}
+NOT_DELIVERED = "1"
+AWAY_AFTER = timedelta(minutes=1)  # a device that is online has its message within seconds [K]
+STATE_WORDS = {
+    OFFLINE: "The device was offline, and the account keeps nothing for it.",
+    "2": "The registration id is not of this app.",
+    "3": "The device was no target of this message.",
+}
 
 
 class PushJPush(Adapter):
@@ -160,6 +167,10 @@ class PushJPush(Adapter):
                 problems["alert"] = f"Title, text and extras take {size} bytes for {part}, {limit} are allowed."
         return problems
 
+    @staticmethod
+    def _keeps_nothing(account: Account) -> bool:
+        return integer(account.config.get("time_to_live"), 86400) == 0
+
     def own_texts(self, account: Account) -> bool:
         return integer(account.config.get("own_texts_per_call"), 0) > 0
 
@@ -252,7 +263,13 @@ class PushJPush(Adapter):
         return HttpRequest("POST", ready.status_url, ready.headers, body.encode())
 
     def read_poll(
-        self, account: Account, provider_id: str, addresses: Sequence[str], answer: HttpAnswer, now: datetime
+        self,
+        account: Account,
+        provider_id: str,
+        addresses: Sequence[str],
+        answer: HttpAnswer,
+        now: datetime,
+        sent_at: datetime | None = None,
     ) -> list[ReceiptEvent] | Outcome:
         """Only what is final makes an event; the provider gives no time of its own, `now` stands for it."""
         body = answer_body(answer)
@@ -261,10 +278,13 @@ class PushJPush(Adapter):
         if answer.status != 200 or "error" in body:
             return refusal(body, answer, 1)
         events = []
+        away = sent_at is not None and self._keeps_nothing(account) and sent_at + AWAY_AFTER <= now
         for address in addresses:
             said = body.get(address)
             code = str(said.get("status")) if isinstance(said, dict) else ""
             state = STATES.get(code)
+            if code == NOT_DELIVERED and away:
+                state, code = "failed", OFFLINE
             if state is not None:
                 events.append(
                     ReceiptEvent(
