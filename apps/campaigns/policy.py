@@ -25,7 +25,7 @@ it then: `account_id`, `address_kind`, `receipts` (see contract.Receipts). Vendo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -185,6 +185,16 @@ class AccountFacts(Protocol):
     def address_kind(self) -> str: ...
     @property
     def receipts(self) -> str: ...
+    @property
+    def reports_read(self) -> bool: ...
+    @property
+    def reports_clicks(self) -> bool: ...
+
+
+TELLS: Mapping[str, Callable[[AccountFacts], bool]] = {
+    "read": lambda account: account.reports_read,
+    "clicked": lambda account: account.reports_clicks,
+}
 
 
 def freeze(policy: Mapping[str, Any], accounts: Iterable[AccountFacts]) -> dict[str, Any]:
@@ -199,8 +209,10 @@ def freeze(policy: Mapping[str, Any], accounts: Iterable[AccountFacts]) -> dict[
         channels = _frozen_channels(f"steps[{number}]", step, slots, by_code, found)
         slots += len(channels)
         until = step.get("until", "delivered")
-        if until in ("read", "clicked") and channels and all(one["receipts"] not in MEASURABLE for one in channels):
-            found[f"steps[{number}].until"] = f"No channel of this step tells that: use accepted instead of {until}."
+        if until in TELLS and channels and not any(TELLS[until](by_code[one["account"]]) for one in channels):
+            found[f"steps[{number}].until"] = (
+                f"No channel of this step tells when something was {until}: wait for delivered."
+            )
         steps.append(
             {
                 "channels": channels,

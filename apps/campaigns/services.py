@@ -14,9 +14,9 @@ from apps.campaigns.ceiling import set_cost_ceiling
 from apps.campaigns.conditions import conditioned, with_conditions
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign, Policy
-from apps.campaigns.policy import AccountFacts, BadPolicy, freeze, load
+from apps.campaigns.policy import BadPolicy, freeze, load
 from apps.campaigns.states import LANE_OF, CampaignState, MessageClass, may
-from apps.channels.selectors import account_facts
+from apps.channels.selectors import AccountFacts, account_facts
 from apps.operators import audit
 from apps.partners.models import BusinessLine
 from apps.templates.models import TemplateVersion
@@ -96,6 +96,9 @@ def new_campaign(
             frozen = with_conditions(frozen)
     except BadPolicy as bad:
         raise CampaignError(str(bad), "policy") from bad
+    if frozen.get("ceiling_per_person"):
+        accounts = list(accounts)
+        _need_one_currency(frozen, accounts)
     _need_bodies(frozen, template_version)
     if expires_at is None and frozen["expires_seconds"]:
         expires_at = now + timedelta(seconds=frozen["expires_seconds"])
@@ -117,6 +120,15 @@ def new_campaign(
         expires_at=expires_at,
         created_at=now,
     )
+
+
+def _need_one_currency(frozen: Mapping[str, Any], accounts: Iterable[AccountFacts]) -> None:
+    """A ceiling is an amount of one currency."""
+    used = {channel.account_id for channel in load(frozen).channels()}
+    currencies = sorted({one.currency for one in accounts if one.id in used})
+    if len(currencies) > 1:
+        words = _("The policy has a ceiling, and its accounts bill in %(currencies)s: choose accounts of one currency.")
+        raise CampaignError(words % {"currencies": ", ".join(currencies)}, "policy")
 
 
 def _need_bodies(frozen: Mapping[str, Any], version: TemplateVersion) -> None:

@@ -104,6 +104,7 @@ class Capabilities:
     finds_by_provider_id: bool = False  # receipts carry the provider's id only: dispatch files it for the merge
     receipts: Receipts = Receipts.NONE
     reports_read: bool = False  # "read" comes, not only "delivered"
+    reports_clicks: bool = False  # "clicked" comes as well
     poll_group: int = 0  # addresses per poll of one provider id
     recall: bool = False
     recall_within: timedelta = timedelta(0)  # after acceptance; zero: no limit is known

@@ -24,6 +24,8 @@ class AccountFacts:
     kind: str
     address_kind: str
     receipts: str
+    reports_read: bool
+    reports_clicks: bool
     price: Decimal
     price_unit: str
     currency: str
@@ -55,6 +57,8 @@ def _facts(pk: int, code: str, kind: str, price: Decimal, currency: str) -> Acco
         kind=kind,
         address_kind=able.address_kind,
         receipts=str(able.receipts),
+        reports_read=able.reports_read,
+        reports_clicks=able.reports_clicks,
         price=price,
         price_unit=able.price_unit,
         currency=currency,

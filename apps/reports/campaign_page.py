@@ -22,13 +22,13 @@ from apps.reports.figures import Figures, campaign_figures
 
 TILES = [
     "targets", "invalid", "blocked", "valid", "accepted", "refused", "in_progress", "recalled",
-    "delivered", "undelivered", "unknown", "in_window", "read", "reissued",
+    "delivered", "undelivered", "unknown", "in_window", "read", "clicked", "reissued",
 ]  # fmt: skip
 PARTS = [
     ("delivered", "good"), ("in_window", "brand"), ("unknown", "warn"), ("undelivered", "bad"), ("refused", "bad"),
     ("invalid", "dim"), ("blocked", "dim"), ("recalled", "dim"),
 ]  # fmt: skip
-FUNNEL = ["targets", "valid", "accepted", "delivered", "read"]
+FUNNEL = ["targets", "valid", "accepted", "delivered", "read", "clicked"]
 
 
 def campaign_context(campaign: Campaign) -> dict[str, Any]:

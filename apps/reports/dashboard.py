@@ -60,13 +60,13 @@ def _today() -> list[tuple[str, int, str, str]]:
     """(words, count, tone, URL) of today's tiles."""
     states, sent = _today_states(), _delivery_states()
     messages = reverse("admin:campaigns_message_changelist")
-    taken = sum(sent.get(one, 0) for one in ("ACCEPTED", "DELIVERED", "READ", "UNDELIVERED", "CLOSED"))
+    taken = sum(sent.get(one, 0) for one in ("ACCEPTED", "DELIVERED", "READ", "CLICKED", "UNDELIVERED", "CLOSED"))
     unknown = sum(sent.get(one, 0) for one in ("UNKNOWN", "UNKNOWN_FINAL"))
     return [
         (_("messages today"), sum(states.values()), "", messages),
         (_("under way"), states.get("ACTIVE", 0) + states.get("PLANNED", 0), "", f"{messages}?state=ACTIVE"),
         (_("deliveries taken by providers"), taken, "", ""),
-        (_("deliveries delivered"), sent.get("DELIVERED", 0) + sent.get("READ", 0), "good", ""),
+        (_("deliveries delivered"), sum(sent.get(one, 0) for one in ("DELIVERED", "READ", "CLICKED")), "good", ""),
         (
             _("messages failed"),
             states.get("FAILED", 0),

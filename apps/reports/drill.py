@@ -20,7 +20,7 @@ ROUTE = """
     SELECT d.step, string_agg(DISTINCT a.kind, ' + ' ORDER BY a.kind) AS kinds
     FROM campaigns_delivery d JOIN ums_channels_channelaccount a ON a.id = d.account_id
     WHERE d.message_id = campaigns_message.id AND d.campaign_id = campaigns_message.campaign_id
-      AND (d.attempts > 0 OR d.state IN ('DELIVERED', 'READ'))
+      AND (d.attempts > 0 OR d.state IN ('DELIVERED', 'READ', 'CLICKED'))
     GROUP BY d.step) steps) = %s
 """
 SYMBOLS: Mapping[str, tuple[str, str | Promise]] = {
@@ -37,6 +37,7 @@ SYMBOLS: Mapping[str, tuple[str, str | Promise]] = {
     "unknown": ("U", _("unknown")),
     "in_window": ("", _("receipt awaited")),
     "read": ("O", _("read")),
+    "clicked": ("C", _("clicked")),
     "reissued": ("", _("reissued")),
 }
 
@@ -59,11 +60,11 @@ def conditions(account_id: int | None = None) -> dict[str, str]:
         wanted = ", ".join(repr(state) for state in states)
         return some(f"EXISTS (SELECT 1 FROM campaigns_recall r WHERE r.delivery_id = d.id AND r.state IN ({wanted}))")
 
-    delivered = some("d.state IN ('DELIVERED', 'READ')")
+    delivered = some("d.state IN ('DELIVERED', 'READ', 'CLICKED')")
     closed = some("d.state IN ('CLOSED', 'UNKNOWN_FINAL')")
     open_still = some("d.state IN ('ACCEPTED', 'UNKNOWN')")
     unsure = some("d.state = 'UNKNOWN'")
-    accepted = some("d.state IN ('DELIVERED', 'READ', 'UNDELIVERED', 'CLOSED', 'UNKNOWN_FINAL', 'ACCEPTED')")
+    accepted = some("d.state IN ('DELIVERED', 'READ', 'CLICKED', 'UNDELIVERED', 'CLOSED', 'UNKNOWN_FINAL', 'ACCEPTED')")
     nothing = f"NOT {accepted} AND NOT {unsure}"
     return {
         "targets": "true",
@@ -79,7 +80,8 @@ def conditions(account_id: int | None = None) -> dict[str, str]:
         "undelivered": f"{accepted} AND NOT ({delivered} OR {open_still} OR {closed})",
         "unknown": f"{closed} AND NOT ({delivered} OR {open_still})",
         "in_window": f"{accepted} AND NOT {delivered} AND {open_still}",
-        "read": some("d.state = 'READ'"),
+        "read": some("d.state IN ('READ', 'CLICKED')"),
+        "clicked": some("d.state = 'CLICKED'"),
         "taken_back": recall("RECALLED"),
         "not_taken_back": recall("REFUSED"),
         "being_taken_back": recall("WAITING", "ASKED"),

@@ -28,6 +28,7 @@ COUNTED = (
     "valid",
     "accepted",
     "read",
+    "clicked",
     "reissued",
     "rescued",
     "delivered_on_several",
@@ -78,6 +79,7 @@ class Figures:
     unknown: int
     in_window: int
     read: int
+    clicked: int
     reissued: int
     rescued: int
     delivered_on_several: int
@@ -121,27 +123,29 @@ WITH slot (step, account_id, bit) AS (SELECT * FROM unnest(%(steps)s::smallint[]
 person AS (
     SELECT d.message_id,
         coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.attempts > 0), 0) AS tried,
-        coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state IN ('DELIVERED', 'READ')), 0) AS delivered,
+        coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state IN ('DELIVERED', 'READ', 'CLICKED')), 0) AS delivered,
         coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state = 'UNDELIVERED'), 0) AS undelivered,
         coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state IN ('CLOSED', 'UNKNOWN_FINAL')), 0) AS unknown,
         coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state = 'ACCEPTED'), 0) AS waiting,
         coalesce(bit_or(coalesce(s.bit, %(stray)s)) FILTER (WHERE d.state = 'UNKNOWN'), 0) AS unsure,
-        coalesce(bool_or(d.state = 'READ'), false) AS was_read,
+        coalesce(bool_or(d.state IN ('READ', 'CLICKED')), false) AS was_read,
+        coalesce(bool_or(d.state = 'CLICKED'), false) AS was_clicked,
         coalesce(min(coalesce(d.receipt_at, d.accepted_at, d.first_intent_at, '-infinity'))
-                     FILTER (WHERE d.step > 0 AND d.state IN ('DELIVERED', 'READ')), 'infinity')
+                     FILTER (WHERE d.step > 0 AND d.state IN ('DELIVERED', 'READ', 'CLICKED')), 'infinity')
         < coalesce(min(coalesce(d.receipt_at, d.accepted_at, d.first_intent_at, '-infinity'))
-                     FILTER (WHERE d.step = 0 AND d.state IN ('DELIVERED', 'READ')), 'infinity') AS later_first
+                     FILTER (WHERE d.step = 0 AND d.state IN ('DELIVERED', 'READ', 'CLICKED')), 'infinity') AS later_first
     FROM campaigns_delivery d LEFT JOIN slot s ON s.step = d.step AND s.account_id = d.account_id
     WHERE d.campaign_id = %(campaign)s AND d.id >= %(first)s
     GROUP BY d.message_id
 )
 SELECT m.state, CASE WHEN m.state IN ('INVALID', 'BLOCKED') THEN m.reason ELSE '' END AS reason,
     coalesce(p.tried, 0), coalesce(p.delivered, 0), coalesce(p.undelivered, 0), coalesce(p.unknown, 0),
-    coalesce(p.waiting, 0), coalesce(p.unsure, 0), coalesce(p.was_read, false), coalesce(p.later_first, false),
+    coalesce(p.waiting, 0), coalesce(p.unsure, 0), coalesce(p.was_read, false), coalesce(p.was_clicked, false),
+    coalesce(p.later_first, false),
     count(*)
 FROM campaigns_message m LEFT JOIN person p ON p.message_id = m.id
 WHERE m.campaign_id = %(campaign)s AND m.id >= %(first)s
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 """
 MONEY = """
 SELECT account_id, sum(pieces), coalesce(sum(cost), 0) FROM campaigns_delivery
@@ -216,6 +220,7 @@ def _counts(groups: Iterable[Group], slots: Sequence[Slot]) -> dict[str, Any]:
         people["accepted"] += group.people * bool(group.accepted)
         people[stands] += group.people
         people["read"] += group.people * group.was_read
+        people["clicked"] += group.people * group.was_clicked
         reissued = len({slot.step for slot in slots if group.tried & slot.bit}) > 1
         people["reissued"] += group.people * reissued
         people["rescued"] += group.people * (reissued and group.later_first)

@@ -57,6 +57,7 @@ class Group:
     waiting: int
     unsure: int
     was_read: bool
+    was_clicked: bool
     later_first: bool
     people: int
 

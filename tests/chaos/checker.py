@@ -29,7 +29,7 @@ OURS = """
 INSERT INTO chaos_delivery SELECT d.*, v.addr, v.ref
 FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS v(id, addr, ref) JOIN campaigns_delivery d ON d.id = v.id
 """
-TAKEN = "('ACCEPTED', 'DELIVERED', 'READ', 'UNDELIVERED', 'CLOSED')"
+TAKEN = "('ACCEPTED', 'DELIVERED', 'READ', 'CLICKED', 'UNDELIVERED', 'CLOSED')"
 
 # lost: a target that nobody accounts for, an acceptance that we deny, or one that we claim and nobody saw
 LOST = {

@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 
 from apps.campaigns.models import Campaign, Delivery, Message
 from apps.campaigns.pipeline.reap import tick
+from apps.campaigns.pipeline.receipts import merge_events
 from apps.campaigns.services import create_campaign, submit_campaign
 from apps.campaigns.tasks import drain
+from apps.channels.contract import ReceiptEvent
+from apps.channels.models import ChannelAccount
 from apps.users.models import Recipient
 from apps.users.services import add_binding, ensure_recipient, set_attributes
 from demo import stage
 from tests.simulator.clients import Simulator
+from ums_site.clock import transaction_now
+from ums_site.ids import to_base36
 from ums_site.partitions import HOT_TABLES
 
 PUSH_THEN_SMS = {
@@ -113,6 +119,13 @@ class World:
     def ledger(self) -> list[dict[str, Any]]:
         """What the providers accepted since this world was made."""
         return [line for line in self.outside.ledger()[self.seen :] if line["ev"] == "accept"]
+
+    def told(self, delivery: Delivery, state: Any) -> None:
+        """A receipt for one delivery comes in and is merged."""
+        account = ChannelAccount.objects.get(pk=delivery.account_id)
+        event = ReceiptEvent(state, state, timezone.now(), reference=to_base36(delivery.pk))
+        with transaction.atomic():
+            assert merge_events(account, [event], transaction_now()) == []
 
     def script(self, provider: str, *do: Any, match: str = "all", times: int | None = None, **extra: Any) -> None:
         self.outside.control(

@@ -28,7 +28,7 @@ STEPS: dict[str, list[dict[str, Any]]] = {
     "push, then sms": [{**PUSH, "wait_seconds": 60}, SMS],
 }
 NEVER_CALLED = ("PENDING", "CANCELLED")
-ACCEPTED_ONCE = ("ACCEPTED", "DELIVERED", "READ", "UNDELIVERED", "CLOSED")
+ACCEPTED_ONCE = ("ACCEPTED", "DELIVERED", "READ", "CLICKED", "UNDELIVERED", "CLOSED")
 SAID = ("delivered", "read", "failed", "accepted")
 
 

@@ -119,7 +119,7 @@ class World:
         )
 
 
-HEARD = ("DELIVERED", "READ", "UNDELIVERED")
+HEARD = ("DELIVERED", "READ", "CLICKED", "UNDELIVERED")
 STEPS: list[dict[str, Any]] = [
     {"channels": [{"account": "push-main"}], "wait_seconds": 60},
     {"channels": [{"account": "sms-main"}, {"account": "sms-spare"}], "mode": "all"},

@@ -43,6 +43,7 @@ CASES: dict[str, tuple[Person, set[str]]] = {
     "accepted, window open": (Person("ACTIVE", (push("ACCEPTED"),)), {"accepted", "in_window"}),
     "delivered": (Person("SUCCEEDED", (push("DELIVERED"),)), {"accepted", "delivered"}),
     "read": (Person("SUCCEEDED", (push("READ"),)), {"accepted", "delivered", "read"}),
+    "clicked": (Person("SUCCEEDED", (push("CLICKED"),)), {"accepted", "delivered", "read", "clicked"}),
     "reported as failed": (Person("FAILED", (push("UNDELIVERED"),)), {"accepted", "undelivered"}),
     "window over": (Person("UNKNOWN", (push("CLOSED"),)), {"accepted", "unknown"}),
     "outcome never known": (Person("UNKNOWN", (push("UNKNOWN_FINAL"),)), {"accepted", "unknown"}),
@@ -83,7 +84,7 @@ CASES: dict[str, tuple[Person, set[str]]] = {
 }
 COUNTS = (
     "invalid", "blocked", "accepted", "refused", "in_progress", "recalled", "delivered", "undelivered", "unknown",
-    "in_window", "read", "reissued", "rescued", "delivered_on_several",
+    "in_window", "read", "clicked", "reissued", "rescued", "delivered_on_several",
 )  # fmt: skip
 
 
@@ -227,7 +228,7 @@ people = st.builds(
     st.sampled_from([str(one) for one in MessageState]),
     deliveries,
 )
-TAKEN = {"ACCEPTED", "DELIVERED", "READ", "UNDELIVERED", "CLOSED", "UNKNOWN_FINAL"}
+TAKEN = {"ACCEPTED", "DELIVERED", "READ", "CLICKED", "UNDELIVERED", "CLOSED", "UNKNOWN_FINAL"}
 
 
 def explained(person: Person) -> bool:
@@ -239,9 +240,10 @@ def explained(person: Person) -> bool:
 def by_hand(person: Person) -> set[str]:
     """The definitions of product terms, read off for one person."""
     states = [one.state for one in person.deliveries]
-    arrived = [one for one in person.deliveries if one.state in ("DELIVERED", "READ")]
+    arrived = [one for one in person.deliveries if one.state in ("DELIVERED", "READ", "CLICKED")]
     found = {"reissued"} if len({one.step for one in person.deliveries if one.tried}) > 1 else set()
-    found |= {"read"} if "READ" in states else set()
+    found |= {"read"} if {"READ", "CLICKED"} & set(states) else set()
+    found |= {"clicked"} if "CLICKED" in states else set()
     found |= {"delivered_on_several"} if len(arrived) > 1 else set()
     if "reissued" in found and arrived and min((one.at, one.step) for one in arrived)[1] > 0:
         found |= {"rescued"}

@@ -29,7 +29,7 @@ from ums_site.processes import beat, free_port, gateways, ready_file, simulator,
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 PEOPLE = 12
-SURE = ("ACCEPTED", "DELIVERED", "READ", "UNDELIVERED", "CLOSED")
+SURE = ("ACCEPTED", "DELIVERED", "READ", "CLICKED", "UNDELIVERED", "CLOSED")
 OPEN = ("UNKNOWN", "UNKNOWN_FINAL")
 
 

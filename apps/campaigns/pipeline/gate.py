@@ -20,6 +20,7 @@ from typing import Any
 from apps.campaigns.pipeline.decisions import Decided, note
 from apps.campaigns.pipeline.order import Item, Order
 from apps.campaigns.pipeline.rules.allowances import Allowances
+from apps.campaigns.pipeline.rules.ceiling import Ceiling
 from apps.campaigns.pipeline.rules.consent import Consent
 from apps.campaigns.pipeline.rules.rule import Asked, Rule, hold, stop
 from apps.campaigns.pipeline.rules.whitelist import Whitelist
@@ -30,6 +31,7 @@ __all__ = ["RULES", "Asked", "Rule", "hold", "look", "note_marks", "rules_of", "
 RULES: list[Rule] = [
     Whitelist(),
     Consent(),
+    Ceiling(),
     Allowances(),  # the last one, for as short as can be: it locks rows that everybody wants
 ]
 

@@ -20,7 +20,7 @@ from apps.campaigns.pipeline.doubt import in_doubt
 from apps.campaigns.pipeline.offline import KEPT, end_kept, keep
 from apps.campaigns.pipeline.plan import loaded_plan, plan_steps
 from apps.campaigns.policy import Plan
-from apps.campaigns.reasons import message_state
+from apps.campaigns.reasons import code_of, message_state
 from apps.campaigns.states import MessageClass
 from apps.campaigns.strategy import DeliveryFacts, Go, Hold, Stop, next_step, quiet_end
 from apps.channels.contract import Capabilities
@@ -219,7 +219,7 @@ def _verdict(stop: Stop, held: Sequence[DeliveryFacts]) -> Stop:
     if stop.state != "FAILED" or not held or any(one.state != "CANCELLED" for one in held):
         return stop
     reasons = [one.reason for one in sorted(held, key=lambda one: one.step) if one.reason != "failover"]
-    return Stop(message_state(reasons[-1]), reasons[-1]) if reasons else stop
+    return Stop(message_state(reasons[-1]), code_of(reasons[-1])) if reasons else stop
 
 
 CLOSE = """
@@ -231,7 +231,7 @@ WHERE d.batch_id = %s AND d.id BETWEEN %s AND %s AND d.state = 'ACCEPTED' AND a.
 OPEN_ENDS = """
 SELECT min(d.accepted_at + a.receipt_window) FILTER (WHERE d.state = 'ACCEPTED'),
        min(greatest(d.first_intent_at + a.unknown_window, now() + interval '5 s')) FILTER (WHERE d.state = 'UNKNOWN'),
-       bool_or(d.state = 'UNKNOWN'), bool_or(d.state = 'ACCEPTED')
+       bool_or(d.state = 'UNKNOWN'), bool_or(d.state = 'ACCEPTED' OR (%s AND d.state = 'DELIVERED'))
 FROM campaigns_delivery d JOIN ums_channels_channelaccount a ON a.id = d.account_id
 WHERE d.batch_id = %s AND d.id BETWEEN %s AND %s
 """
@@ -241,10 +241,11 @@ def settle_batch(batch: Batch) -> None:
     """Closes and decides what is behind one batch, and notes when it must be looked at again. One transaction."""
     place = [batch.pk, batch.first_delivery_id, batch.last_delivery_id]
     asks = adapter(ChannelAccount.objects.only("kind").get(pk=batch.account_id).kind).capabilities
+    reads = asks.reports_read and loaded_plan(batch.campaign).strict  # news after the delivered receipt decides as well
     reopened = False
     with connection.cursor() as cursor:
         now = transaction_now()
-        cursor.execute(OPEN_ENDS, place)
+        cursor.execute(OPEN_ENDS, [reads, *place])
         receipts_end, unknown_end, unknown, accepted = cursor.fetchone()
         closing = receipts_end is not None and receipts_end <= now
         if closing:
@@ -253,7 +254,7 @@ def settle_batch(batch: Batch) -> None:
             reopened = _close_unknown(batch, asks, now)
         wait = settle(batch.campaign, _undecided(batch), now)
         if closing or unknown:
-            cursor.execute(OPEN_ENDS, place)
+            cursor.execute(OPEN_ENDS, [reads, *place])
             receipts_end, unknown_end, unknown, accepted = cursor.fetchone()
         look_at = min((one for one in (wait, receipts_end, unknown_end) if one is not None), default=None)
         poll = (accepted and asks.receipts.polled) or (unknown and asks.can_query)

@@ -20,6 +20,8 @@ class Facts:
     kind: str = "sms_aliyun"
     address_kind: str = "phone"
     receipts: str = "push"
+    reports_read: bool = False
+    reports_clicks: bool = False
 
 
 ACCOUNTS = [
