@@ -44,3 +44,8 @@ def message_state(reason: str) -> str:
     """What a message is called whose every delivery was called off for this reason."""
     code = code_of(reason)
     return "BLOCKED" if code in BLOCKING else CALLED_OFF.get(code, "FAILED")
+
+
+def message_reason(reason: str) -> str:
+    """The reason that the message takes over: figures count by it, so what differs from person to person stays behind."""
+    return code_of(reason) if code_of(reason) in OF_ONE_WAY else reason

@@ -20,7 +20,7 @@ from apps.campaigns.pipeline.doubt import in_doubt
 from apps.campaigns.pipeline.offline import KEPT, end_kept, keep
 from apps.campaigns.pipeline.plan import loaded_plan, plan_steps
 from apps.campaigns.policy import Plan
-from apps.campaigns.reasons import code_of, message_state
+from apps.campaigns.reasons import message_reason, message_state
 from apps.campaigns.states import MessageClass
 from apps.campaigns.strategy import DeliveryFacts, Go, Hold, Stop, next_step, quiet_end
 from apps.channels.contract import Capabilities
@@ -219,7 +219,7 @@ def _verdict(stop: Stop, held: Sequence[DeliveryFacts]) -> Stop:
     if stop.state != "FAILED" or not held or any(one.state != "CANCELLED" for one in held):
         return stop
     reasons = [one.reason for one in sorted(held, key=lambda one: one.step) if one.reason != "failover"]
-    return Stop(message_state(reasons[-1]), code_of(reasons[-1])) if reasons else stop
+    return Stop(message_state(reasons[-1]), message_reason(reasons[-1])) if reasons else stop
 
 
 CLOSE = """
