@@ -56,22 +56,24 @@ def has_seen(cursor: CursorWrapper, import_id: int) -> bool:
     )
 
 
-def take_out_repeated(cursor: CursorWrapper, import_id: int) -> dict[int, int]:
-    """Removes staged rows whose user id came before in the file; {line: line of the first}."""
+def take_out_repeated(
+    cursor: CursorWrapper, import_id: int, table: str = TABLE, key: str = "user_id"
+) -> dict[int, int]:
+    """Removes staged rows whose key came before in the file; {line: line of the first}."""
     seen = seen_table(import_id)
     cursor.execute(
-        f"INSERT INTO {seen} (user_id, line) SELECT user_id, min(line) FROM {TABLE} GROUP BY user_id"
+        f"INSERT INTO {seen} (user_id, line) SELECT {key}, min(line) FROM {table} GROUP BY {key}"
         " ON CONFLICT (user_id) DO NOTHING"
     )
     cursor.execute(
-        f"DELETE FROM {TABLE} s USING {seen} f WHERE f.user_id = s.user_id AND f.line < s.line RETURNING s.line, f.line"
+        f"DELETE FROM {table} s USING {seen} f WHERE f.user_id = s.{key} AND f.line < s.line RETURNING s.line, f.line"
     )
     return dict(cursor.fetchall())
 
 
-def drop_applied(cursor: CursorWrapper, applied_line: int) -> None:
+def drop_applied(cursor: CursorWrapper, applied_line: int, table: str = TABLE) -> None:
     """Removes staged rows that an earlier start of the same import has committed and counted."""
-    cursor.execute(f"DELETE FROM {TABLE} WHERE line <= %s", [applied_line])
+    cursor.execute(f"DELETE FROM {table} WHERE line <= %s", [applied_line])
 
 
 def apply(cursor: CursorWrapper) -> Applied:

@@ -89,6 +89,12 @@ def read_header(cells: Sequence[str], declared: Iterable[DeclaredAttribute]) -> 
     )
 
 
+def column_name(cell: str) -> str:
+    """What a file calls user id or an address, in our word; any other name folded."""
+    folded = _folded(cell)
+    return _NAME_OF.get(folded, folded)
+
+
 def _name(cell: str, by_key: dict[str, DeclaredAttribute], by_label: dict[str, str]) -> str:
     folded = _folded(cell)
     return folded if folded in by_key else by_label.get(folded) or _NAME_OF.get(folded, folded)

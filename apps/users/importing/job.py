@@ -22,12 +22,14 @@ from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.db.models import F, Q
 
-from apps.users.importing import apply, columns, dialect, reader, rejects, staging
+from apps.users.importing import apply, dialect, reader, rejects
 from apps.users.importing.ahead import read_ahead
-from apps.users.models import Attribute, PeopleImport
+from apps.users.importing.rows import RowRefused
+from apps.users.importing.sorts import Sort, sort_of
+from apps.users.models import PeopleImport
 from ums_site import queues
 from ums_site.clock import boottime, database_now
-from ums_site.crypto import keyring
+from ums_site.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 
@@ -146,14 +148,14 @@ def _import(order: PeopleImport, end: float | None) -> bool:
     path = Path(order.path)
     kind = dialect.Dialect(**order.dialect) if order.reached_line else dialect.detect(path)
     with reader.opened(path, kind) as file:
-        header = columns.read_header(file.header, _declared())
+        sort = sort_of(order, file.header)
         anew = _prepare(order, kind, path.stat().st_size)
-        rows = reader.chunks(file, header, keyring(), order.reached_line)
+        rows = reader.chunks(file, len(sort.header), sort.check, order.reached_line)
         with (
-            rejects.written(Path(order.rejects_path), header.header if anew else None) as refused,
+            rejects.written(Path(order.rejects_path), sort.header if anew else None) as refused,
             closing(read_ahead(rows, lambda: _note(order))) as chunks,
         ):
-            over = _take_all(order, chunks, refused, end)
+            over = _take_all(order, sort, chunks, refused, end)
     if over and not order.rows_rejected:
         Path(order.rejects_path).unlink(missing_ok=True)
         _note(order, rejects_path="")
@@ -172,32 +174,25 @@ def _prepare(order: PeopleImport, kind: dialect.Dialect, size: int) -> bool:
     return True
 
 
-def _take_all(order: PeopleImport, chunks: Iterator[reader.Chunk], refused: rejects.Rejects, end: float | None) -> bool:
+def _take_all(
+    order: PeopleImport, sort: Sort, chunks: Iterator[reader.Chunk], refused: rejects.Rejects, end: float | None
+) -> bool:
     for chunk in chunks:
-        repeated = _take(order, chunk)
-        for line in sorted(chunk.refused.keys() | repeated.keys()):
-            refused.add(line, _why(chunk, repeated, line), chunk.cells[line])
+        reasons = _take(order, sort, chunk)
+        for line in sorted(reasons):
+            refused.add(line, rejects.in_words(reasons[line].words, reasons[line].params), chunk.cells[line])
         if end is not None and boottime() >= end:
             return False
     return True
 
 
-def _why(chunk: reader.Chunk, repeated: dict[int, int], line: int) -> str:
-    if line in repeated:
-        return rejects.in_words(dialect._("the same user_id stands in line %(line)s"), {"line": repeated[line]})
-    reason = chunk.refused[line]
-    return rejects.in_words(reason.words, reason.params)
-
-
-def _take(order: PeopleImport, chunk: reader.Chunk) -> dict[int, int]:
-    """One chunk in one transaction; the lines whose user id came before, each with the line of the first."""
+def _take(order: PeopleImport, sort: Sort, chunk: reader.Chunk) -> dict[int, RowRefused]:
+    """One chunk in one transaction; the refused lines, each with its reason."""
     with transaction.atomic(), connection.cursor() as cursor:
-        staging.fill(cursor, chunk.rows, keyring())
-        repeated = apply.take_out_repeated(cursor, order.pk)
-        apply.drop_applied(cursor, order.applied_line)
-        done = apply.measure(cursor) if order.dry_run else apply.apply(cursor)
+        taken = sort.take(cursor, order, chunk.rows)
+        refused = chunk.refused | taken.refused
         order.rows_read += len(chunk.cells)
-        order.rows_rejected += len(chunk.refused) + len(repeated)
+        order.rows_rejected += len(refused)
         order.applied_line = max(order.applied_line, chunk.last_line)
         _note(
             order,
@@ -206,13 +201,10 @@ def _take(order: PeopleImport, chunk: reader.Chunk) -> dict[int, int]:
             bytes_read=chunk.bytes_read,
             reached_line=chunk.last_line,
             applied_line=order.applied_line,
-            recipients_added=F("recipients_added") + done.added,
-            recipients_changed=F("recipients_changed") + done.changed,
-            recipients_unchanged=F("recipients_unchanged") + done.unchanged,
-            bindings_added=F("bindings_added") + done.bindings,
-            tags_added=F("tags_added") + done.tags,
+            **{name: F(name) + more for name, more in taken.counts.items()},
         )
-    return repeated
+    failpoint("import_chunk_committed")
+    return refused
 
 
 def _note(order: PeopleImport, **facts: object) -> None:
@@ -236,10 +228,6 @@ def _finish(order: PeopleImport, state: str, error: str = "") -> None:
     if not order.dry_run:
         Path(order.path).unlink(missing_ok=True)
         PeopleImport.objects.filter(pk=order.pk).update(path="")
-
-
-def _declared() -> list[columns.DeclaredAttribute]:
-    return [columns.DeclaredAttribute(a.key, a.label, a.type, a.sensitive) for a in Attribute.objects.order_by("key")]
 
 
 def _drop(table: str) -> None:

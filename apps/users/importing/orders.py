@@ -18,24 +18,33 @@ from apps.users.models import PeopleImport
 from ums_site import queues
 
 BLOCK = 1 << 20
-State = PeopleImport.State
+State, Sort = PeopleImport.State, PeopleImport.Sort
 
 
 @transaction.atomic
 def start_import(
-    *, actor: object, file: IO[bytes], file_name: str, dry_run: bool = False, at_once: bool = False
-) -> PeopleImport:
-    """Keeps the upload (mode 0600) and orders its import; the work lane runs it, the caller itself with `at_once`."""
+    *, actor: object, file: IO[bytes], file_name: str, dry_run: bool = False, at_once: bool = False,
+    sort: str = Sort.PEOPLE, reason: str = "",
+) -> PeopleImport:  # fmt: skip
+    """Keeps the upload (mode 0600) and orders its import; the work lane runs it, the caller itself with `at_once`.
+
+    `sort` says what the file holds: people, or entries of the blacklist (block) or whitelist (allow), for which `reason`
+    stands where a row has none of its own.
+    """
     path = imports_folder() / f"{uuid.uuid4().hex}.upload"
     size = _keep(file, path)
     order = PeopleImport.objects.create(
         file_name=file_name[-200:],
         path=str(path),
         dry_run=dry_run,
+        sort=str(sort),
+        reason=reason.strip()[:200],
         bytes_total=size,
         created_by=actor if isinstance(actor, Operator) else None,
     )
-    audit.record(actor=actor, verb="start_import", what=order, detail={"dry_run": dry_run, "bytes": size})
+    audit.record(
+        actor=actor, verb="start_import", what=order, detail={"dry_run": dry_run, "bytes": size, "sort": str(sort)}
+    )
     if not at_once:
         queues.ring("work")
     return order
@@ -46,7 +55,7 @@ def repeat_for_real(*, actor: object, order: PeopleImport) -> PeopleImport:
     if not (order.dry_run and order.state == State.DONE and order.path and Path(order.path).exists()):
         raise PeopleError(_("The file of this dry run is no longer kept; upload it again."))
     with open(order.path, "rb") as file:
-        return start_import(actor=actor, file=file, file_name=order.file_name)
+        return start_import(actor=actor, file=file, file_name=order.file_name, sort=order.sort, reason=order.reason)
 
 
 @transaction.atomic

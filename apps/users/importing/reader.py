@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from apps.users.importing.columns import Columns
 from apps.users.importing.dialect import BadFile, Dialect, _
-from apps.users.importing.rows import Row, RowRefused, check_row, without_quote
-from ums_site.crypto import Keyring
+from apps.users.importing.rows import RowRefused, without_quote
 
 CHUNK_ROWS = 5000
 
@@ -20,7 +19,7 @@ CHUNK_ROWS = 5000
 class Chunk:
     """Some thousand rows of the file, good and refused. `cells` keeps the original cells by line, for refusals."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
     refused: dict[int, RowRefused] = field(default_factory=dict)
     cells: dict[int, list[str]] = field(default_factory=dict)
     last_line: int = 0
@@ -65,16 +64,16 @@ def _numbered(reader: Iterator[list[str]], skipped: int) -> Iterator[tuple[int, 
 
 
 def chunks(
-    file: OpenFile, columns: Columns, ring: Keyring, after_line: int = 0, size: int = CHUNK_ROWS
+    file: OpenFile, width: int, check: Callable[[int, list[str]], Any], after_line: int = 0, size: int = CHUNK_ROWS
 ) -> Iterator[Chunk]:
-    """The rows behind a line in order; blank lines are left out. Raises BadFile."""
+    """The rows behind a line in order, as `check` reads them; blank lines are left out. Raises BadFile."""
     chunk = Chunk()
     for line, cells in file.rows:
         if line <= after_line or not any(cells):
             continue
         chunk.cells[line] = cells
         try:
-            chunk.rows.append(check_row(line, _fitted(cells, len(columns.header)), columns, ring))
+            chunk.rows.append(check(line, _fitted(cells, width)))
         except RowRefused as refused:
             chunk.refused[line] = refused
         chunk.last_line = line
