@@ -34,7 +34,7 @@ def save_allowance(*, actor: object, allowance: Allowance) -> Allowance:
 
     With more room than before, those who wait for it are judged anew within a second. Raises AllowanceError.
     """
-    problems = _problems(allowance)
+    problems = problems_of(allowance)
     if problems:
         raise AllowanceError(problems)
     before = Allowance.objects.select_for_update().filter(pk=allowance.pk).first() if allowance.pk else None
@@ -65,7 +65,8 @@ def _told(allowance: Allowance) -> dict[str, str]:
     }
 
 
-def _problems(allowance: Allowance) -> dict[str, str]:
+def problems_of(allowance: Allowance) -> dict[str, str]:
+    """Field -> a sentence with the remedy; empty for one that can be saved."""
     found: dict[str, str] = {}
     try:
         allowance.clean_fields(exclude=["business_line"])
@@ -160,6 +161,12 @@ def _remaining(allowance: Allowance, use: AllowanceUse | None, at: datetime) -> 
     resets_at = next_begins(allowance.period, allowance.zone, at)
     walled = use is not None and use.walled_at is not None
     return Remaining(allowance, used, max(Decimal(0), allowance.most - used), percent, resets_at, walled)
+
+
+def near_the_wall(at: datetime | None = None) -> list[Remaining]:
+    """Active allowances that are used up as far as their warning says, or had no room for something."""
+    active = list(Allowance.objects.filter(active=True).select_related("business_line"))
+    return [one for one in left_of(active, at or database_now()) if one.warns]
 
 
 NEAR = """

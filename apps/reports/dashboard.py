@@ -10,11 +10,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.campaigns.allowances_in_words import rows
 from apps.campaigns.models import Campaign, Delivery, Message, ReceiptInbox
 from apps.campaigns.progress import is_over, progress
 from apps.campaigns.words import CAMPAIGN_STATES, STATE_TONES
 from apps.channels.models import ChannelAccount, UnmappedCode
 from apps.channels.selectors import open_breakers
+from apps.partners.allowances import near_the_wall
 from ums_site.ids import first_id_at
 from ums_site.kept import kept
 
@@ -30,6 +32,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["campaigns"] = _campaigns()
     if may("ums_channels.view_channelaccount"):
         context |= {"breakers": list(open_breakers()[:10]), "accounts": ChannelAccount.objects.count()}
+    if may("partners.view_allowance"):
+        context["walls"] = rows(near_the_wall())
     context["concerns"] = _concerns(request)
     context["may_plan"] = may("campaigns.add_campaign")
     return context

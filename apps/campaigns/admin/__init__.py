@@ -1,5 +1,6 @@
 """The console's pages of the send story. `apps.reports` puts the figures onto the campaign page."""
 
+from apps.campaigns.admin.allowances import AllowanceAdmin
 from apps.campaigns.admin.campaigns import CampaignAdmin
 from apps.campaigns.admin.messages import MessageAdmin
 from apps.campaigns.admin.policies import PolicyAdmin
@@ -7,3 +8,4 @@ from apps.campaigns.admin.receipts import ReceiptInboxAdmin
 from apps.campaigns.admin.saved import SavedMessageAdmin
 
 __all__ = ["CampaignAdmin", "MessageAdmin", "PolicyAdmin", "ReceiptInboxAdmin", "SavedMessageAdmin"]
+__all__ = ["AllowanceAdmin", "CampaignAdmin", "MessageAdmin", "PolicyAdmin", "ReceiptInboxAdmin"]
