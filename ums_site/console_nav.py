@@ -46,7 +46,13 @@ class Section:
 
 
 SECTIONS: list[Section] = [
-    Section(_("Overview"), [Entry(_("Home"), "home", url_name="admin:index")]),
+    Section(
+        _("Overview"),
+        [
+            Entry(_("Home"), "home", url_name="admin:index"),
+            Entry(_("Costs"), "payments", url_name="report-costs", permission="campaigns.view_campaign"),
+        ],
+    ),
     Section(
         _("Sending"),
         [

@@ -9,6 +9,7 @@ from ums_site.health import livez, readyz
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="root"),
+    path("console/costs/", include("apps.reports.cost_urls")),
     path("console/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-page"),

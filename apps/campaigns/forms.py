@@ -66,6 +66,10 @@ class CampaignForm(forms.Form):
         label=_("Pace, messages per second"), required=False, min_value=0.01, max_digits=9, decimal_places=2,
         help_text=_("Empty: as fast as the accounts allow."),
     )  # fmt: skip
+    cost_ceiling = forms.DecimalField(
+        label=_("Cost ceiling"), required=False, min_value=0, max_digits=14, decimal_places=5,
+        help_text=_("What the whole campaign may cost; before it costs more it pauses itself. Empty: no ceiling."),
+    )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

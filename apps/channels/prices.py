@@ -131,13 +131,14 @@ def history(account: ChannelAccount) -> list[AccountPrice]:
     return list(AccountPrice.objects.filter(account=account).order_by("-valid_from", "message_class"))
 
 
-def prices_of_class(account_ids: Iterable[int], message_class: str) -> dict[int, Decimal]:
-    """Account id -> what a unit costs a message of this class now. One statement."""
-    price = PRICE_AT.format(account="a.id", message_class="%s", at="now()")
+def prices_of_class(account_ids: Iterable[int], message_class: str, at: datetime | None = None) -> dict[int, Decimal]:
+    """Account id -> what a unit costs a message of this class at a moment (None: now). One statement."""
+    price = PRICE_AT.format(account="a.id", message_class="%s", at="v.at")
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT a.id, coalesce({price}, a.price) FROM ums_channels_channelaccount a WHERE a.id = ANY(%s)",
-            [message_class, list(account_ids)],
+            f"SELECT a.id, coalesce({price}, a.price) FROM ums_channels_channelaccount a, "
+            "(SELECT coalesce(%s::timestamptz, now()) AS at) v WHERE a.id = ANY(%s)",
+            [message_class, at, list(account_ids)],
         )
         return dict(cursor.fetchall())
 

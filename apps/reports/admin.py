@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -20,10 +21,11 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.campaigns.admin import CampaignAdmin, MessageAdmin
 from apps.campaigns.admin.campaigns import deeds_of
-from apps.campaigns.models import Campaign, Message
+from apps.campaigns.models import Campaign, Message, Policy
 from apps.campaigns.states import CampaignState
 from apps.reports.campaign_page import campaign_context
-from apps.reports.drill import RECALL_FIGURES, SYMBOLS, behind
+from apps.reports.drill import MONEY_FIGURES, RECALL_FIGURES, SYMBOLS, behind
+from apps.reports.services import choose_baseline
 
 admin.site.unregister([Campaign, Message])
 BUSY_SHARE = 10  # figures are counted for at most a tenth of the time
@@ -37,7 +39,7 @@ class FigureFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         offered: dict[str, Any] = {name: f"{symbol} {words}".strip() for name, (symbol, words) in SYMBOLS.items()}
-        offered |= dict(RECALL_FIGURES)
+        offered |= dict(RECALL_FIGURES) | dict(MONEY_FIGURES)
         asked = request.GET.get(self.parameter_name)
         return list((offered | ({asked: offered.get(asked, asked)} if asked else {})).items())
 
@@ -57,13 +59,43 @@ class MessageFigureAdmin(MessageAdmin):
     list_filter = [*MessageAdmin.list_filter, FigureFilter]
 
 
+class BaselineForm(forms.Form):
+    """A policy, or all by short message."""
+
+    policy = forms.ChoiceField(label=_("Plan to compare with"), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        policies = list(Policy.objects.order_by("name").values_list("code", "name"))
+        self.fields["policy"].choices = [("", _("everything by short message")), *policies]  # type: ignore[attr-defined]
+        self.fields["policy"].widget.attrs["class"] = "ums-input"
+
+
 @admin.register(Campaign)
 class CampaignFigureAdmin(CampaignAdmin):
     """Campaigns with the page that shows what became of everybody."""
 
     def get_urls(self) -> list[URLPattern]:
         live = self.admin_site.admin_view(self.live)
-        return [path("<int:campaign_id>/live/", live, name="campaign_live"), *super().get_urls()]
+        baseline = self.admin_site.admin_view(self.baseline)
+        own = [
+            path("<int:campaign_id>/live/", live, name="campaign_live"),
+            path("<int:campaign_id>/baseline/", baseline, name="campaign_baseline"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def baseline(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        """Which plan the cost is compared with."""
+        campaign = self._sendable(request, campaign_id)
+        form = BaselineForm(
+            request.POST if request.method == "POST" else None, initial={"policy": campaign.baseline_code}
+        )
+        if form.is_valid():
+            choose_baseline(actor=request.user, campaign=campaign, policy_code=form.cleaned_data["policy"])
+            messages.success(request, _("It is measured in the background; the page shows it in a moment."))
+            return redirect(reverse("admin:campaigns_campaign_change", args=[campaign.pk]))
+        context = {"title": _("Compare the cost with another plan"), "campaign": campaign, "form": form}
+        return render(request, "reports/baseline.html", {**self.admin_site.each_context(request), **context})
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page of a campaign; a draft opens at its forecast."""
@@ -75,7 +107,7 @@ class CampaignFigureAdmin(CampaignAdmin):
             "title": campaign.name,
             "opts": self.opts,
             **campaign_context(campaign),
-            "deeds": deeds_of(request, campaign),
+            **_deeds(request, campaign),
         }
         return render(request, "reports/campaign.html", context)
 
@@ -92,7 +124,16 @@ class CampaignFigureAdmin(CampaignAdmin):
         if held is None:
             begun = time.monotonic()
             campaign = get_object_or_404(Campaign.objects.select_related("business_line"), pk=campaign_id)
-            context = campaign_context(campaign) | {"deeds": deeds_of(request, campaign)}
-            held = {"html": render_to_string("reports/campaign_live.html", context), "over": context["settled"]}
+            context = campaign_context(campaign) | _deeds(request, campaign)
+            html = render_to_string("reports/campaign_live.html", context, request)
+            held = {"html": html, "over": context["settled"]}
             cache.set(key, held, max(0.5, (time.monotonic() - begun) * BUSY_SHARE))
         return JsonResponse(held)
+
+
+def _deeds(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
+    """What this person may do from the page."""
+    return {
+        "deeds": deeds_of(request, campaign),
+        "may_compare": request.user.has_perm("campaigns.send_campaign"),
+    }

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from apps.campaigns.allowances_in_words import rows
 from apps.campaigns.models import Campaign
 from apps.campaigns.progress import is_over
 from apps.campaigns.recalling import recall_progress
@@ -17,7 +18,8 @@ from apps.campaigns.states import CampaignState
 from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, STATE_TONES, policy_in_words, reason_in_words
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import KINDS, adapter
-from apps.reports.drill import RECALL_FIGURES, SYMBOLS
+from apps.partners.allowances import remaining
+from apps.reports.drill import MONEY_FIGURES, RECALL_FIGURES, SYMBOLS
 from apps.reports.figures import Figures, campaign_figures
 
 TILES = [
@@ -57,10 +59,37 @@ def campaign_context(campaign: Campaign) -> dict[str, Any]:
         "routes": _routes(campaign, figures),
         "reasons": _reasons(campaign, figures),
         "versus": _versus(campaign, figures),
+        "allowances": _allowances(campaign),
+        "without_room": figures.without_room,
+        "without_room_link": messages_link(campaign, "without_room"),
+        "money": _money(campaign, figures),
+        "money_links": {name: messages_link(campaign, name) for name in MONEY_FIGURES},
+        "baseline_done": bool(campaign.figures and "baseline" in campaign.figures),
+        "fewer": (figures.baseline_reach or 0) - figures.accepted,
         "recall": recall,
         "recall_links": {name: messages_link(campaign, name) for name in RECALL_FIGURES},
         "settled": is_over(campaign) and not figures.window_open and not (recall and (recall.open or recall.waiting)),
     }
+
+
+def _money(campaign: Campaign, figures: Figures) -> dict[str, str]:
+    each = figures.cost_per_delivered
+    return {
+        "cost": money(figures.cost),
+        "failed": money(figures.failed_cost),
+        "each": money(None if each is None else each.quantize(Decimal("0.0001"))),
+        "ceiling": money(campaign.cost_ceiling),
+        "baseline": money(figures.baseline_cost),
+        "saved": money(figures.saved),
+    }
+
+
+def _allowances(campaign: Campaign) -> list[dict[str, Any]]:
+    """The campaign's own, and those of its line that warn; none of them matters once it is over."""
+    if is_over(campaign):
+        return []
+    found = remaining(campaign.business_line, campaign.pk)
+    return rows(one for one in found if one.allowance.campaign_id == campaign.pk or one.warns)
 
 
 def messages_link(campaign: Campaign, figure: str = "", **also: str) -> str:
@@ -84,6 +113,7 @@ def _channels(campaign: Campaign, figures: Figures) -> list[dict[str, Any]]:
                 "rate": _percent(held["delivered"], held["accepted"]) if held["measurable"] else _("not measurable"),
                 "pieces": held["pieces"],
                 "cost": money(held["cost"]),
+                "cost_link": messages_link(campaign, f"billed@{account.pk}") if account and held["billed"] else "",
                 "currency": account.currency if account else "",
             }
         )
@@ -133,7 +163,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def money(amount: Decimal | None) -> str:
-    """Two decimals, more only where the cents would hide something."""
+    """Two decimals, more only where the cents would hide something: what is shown adds up."""
     if amount is None:
         return "—"
-    return f"{amount:,.2f}" if amount == amount.quantize(Decimal("0.01")) or amount >= 1 else f"{amount.normalize():f}"
+    return f"{amount:,.{max(2, -int(amount.normalize().as_tuple().exponent))}f}"

@@ -41,6 +41,11 @@ SYMBOLS: Mapping[str, tuple[str, str | Promise]] = {
     "reissued": ("", _("reissued")),
 }
 
+MONEY_FIGURES: Mapping[str, str | Promise] = {
+    "billed": _("billed"),
+    "billed_failed": _("billed, not delivered"),
+    "without_room": _("waits for room in a budget or quota"),
+}
 # Further facts about what was accepted; they are no part of the identities.
 RECALL_FIGURES: Mapping[str, str | Promise] = {
     "taken_back": _("taken back"),
@@ -85,6 +90,9 @@ def conditions(account_id: int | None = None) -> dict[str, str]:
         "taken_back": recall("RECALLED"),
         "not_taken_back": recall("REFUSED"),
         "being_taken_back": recall("WAITING", "ASKED"),
+        "billed": some("d.cost > 0"),
+        "billed_failed": some("d.cost > 0 AND d.state = 'UNDELIVERED'"),
+        "without_room": some("d.state = 'HELD' AND d.reason IN ('quota', 'campaign_ceiling')"),
         "reissued": f"(SELECT count(DISTINCT d.step) {MINE}{only} AND d.attempts > 0) > 1",
     }
 

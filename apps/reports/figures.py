@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from django.db import connection
 
@@ -38,7 +38,10 @@ STRAY = Slot(bit=1 << 40, step=0, account_id=0, account="?", kind="?", measurabl
 
 
 class ChannelFigures(TypedDict):
-    """People of one account, and what their deliveries cost. `measurable`: a delivered receipt can come back."""
+    """People of one account, and what their deliveries cost. `measurable`: a delivered receipt can come back.
+
+    `failed_cost` is the part of `cost` that was billed for what was then reported as failed, to `billed_failed` people.
+    """
 
     tried: int
     accepted: int
@@ -48,6 +51,9 @@ class ChannelFigures(TypedDict):
     in_window: int
     pieces: int
     cost: Decimal
+    failed_cost: Decimal
+    billed: int
+    billed_failed: int
     measurable: bool
 
 
@@ -63,6 +69,8 @@ class Figures:
 
     `reissued`: a step of the policy was tried after another one had been. `rescued`: those, first delivered after the
     first step. Who was reached by no channel of the first step and went straight to the second is neither.
+    `billed` people cost something; `billed_failed` of them something that was not delivered, `failed_cost` in all (None as
+    `cost`). `without_room`: messages that wait because a budget or quota is used up.
     `in_progress` counts whoever nothing was accepted for and who is not final; `in_window` is a part of `accepted`.
     """
 
@@ -91,10 +99,21 @@ class Figures:
     blocked_reasons: dict[str, int] = field(default_factory=dict)
     by_channel: dict[str, ChannelFigures] = field(default_factory=dict)
     by_route: dict[str, RouteFigures] = field(default_factory=dict)
+    billed: int = 0
+    billed_failed: int = 0
+    failed_cost: Decimal | None = None
+    without_room: int = 0
     baseline_cost: Decimal | None = None
     baseline_reach: int | None = None
     baseline_pieces: int | None = None
+    baseline_policy: str = ""
+    baseline_accounts: str = ""
     saved: Decimal | None = None
+
+    @property
+    def cost_per_delivered(self) -> Decimal | None:
+        """What one person whom it surely reached has cost."""
+        return self.cost / self.delivered if self.cost is not None and self.delivered else None
 
     def identities(self) -> dict[str, bool]:
         """What must always be true of the counts above, each under its formula."""
@@ -105,6 +124,9 @@ class Figures:
             == self.delivered + self.undelivered + self.unknown + self.in_window,
             "I = sum of its reasons": self.invalid == sum(self.invalid_reasons.values()),
             "X = sum of its reasons": self.blocked == sum(self.blocked_reasons.values()),
+            "pieces = sum over accounts": self.pieces == sum(one["pieces"] for one in self.by_channel.values()),
+            "cost = sum over accounts": self.cost is None
+            or self.cost == sum((one["cost"] for one in self.by_channel.values()), Decimal(0)),
             "D = delivered over all routes": self.delivered == sum(one["delivered"] for one in self.by_route.values()),
         }
 
@@ -148,9 +170,24 @@ WHERE m.campaign_id = %(campaign)s AND m.id >= %(first)s
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 """
 MONEY = """
-SELECT account_id, sum(pieces), coalesce(sum(cost), 0) FROM campaigns_delivery
-WHERE campaign_id = %s AND id >= %s GROUP BY account_id
+SELECT account_id, coalesce(sum(pieces) FILTER (WHERE cost IS NOT NULL), 0)::bigint AS pieces, coalesce(sum(cost), 0) AS cost,
+       coalesce(sum(cost) FILTER (WHERE state = 'UNDELIVERED'), 0) AS failed_cost,
+       count(DISTINCT message_id) FILTER (WHERE cost > 0) AS billed,
+       count(DISTINCT message_id) FILTER (WHERE cost > 0 AND state = 'UNDELIVERED') AS billed_failed,
+       count(DISTINCT message_id) FILTER (WHERE state = 'HELD' AND reason IN ('quota', 'campaign_ceiling')) AS without_room
+FROM campaigns_delivery WHERE campaign_id = %s AND id >= %s GROUP BY GROUPING SETS ((account_id), ())
 """
+
+
+class Money(NamedTuple):
+    """Billed pieces and what they cost at the price of their time; people that were billed, and those of no avail."""
+
+    pieces: int = 0
+    cost: Decimal = Decimal(0)
+    failed_cost: Decimal = Decimal(0)
+    billed: int = 0
+    billed_failed: int = 0
+    without_room: int = 0
 
 
 def campaign_figures(campaign_id: int) -> Figures:
@@ -161,13 +198,18 @@ def campaign_figures(campaign_id: int) -> Figures:
     as_of = database_now()
     groups = _groups(campaign_id, slots)
     money = _money(campaign_id)
-    by_channel = _by_channel(groups, slots, {one: money.get(one, (0, Decimal(0))) for one in accounts})
+    total = money.get(None, Money())
+    by_channel = _by_channel(groups, slots, money)
     currencies = {one.currency for one in accounts.values()}
     currency = currencies.pop() if len(currencies) == 1 else ""
-    cost = sum((cost for _pieces, cost in money.values()), Decimal(0)) if currency else None
+    cost = total.cost if currency else None
     return Figures(
         **_counts(groups, slots),
-        pieces=sum(pieces for pieces, _cost in money.values()),
+        pieces=total.pieces,
+        billed=total.billed,
+        billed_failed=total.billed_failed,
+        failed_cost=total.failed_cost if currency else None,
+        without_room=total.without_room,
         cost=cost,
         currency=currency,
         as_of=as_of,
@@ -204,11 +246,11 @@ def _groups(campaign_id: int, slots: Sequence[Slot]) -> list[Group]:
         return [Group(*row) for row in cursor.fetchall()]
 
 
-def _money(campaign_id: int) -> dict[int, tuple[int, Decimal]]:
-    """Account id -> billed pieces, and what they cost at the price of their time."""
+def _money(campaign_id: int) -> dict[int | None, Money]:
+    """By account id, and of all of them under None."""
     with connection.cursor() as cursor:
         cursor.execute(MONEY, [campaign_id, first_row_id(campaign_id)])
-        return {account: (int(pieces), cost) for account, pieces, cost in cursor.fetchall()}
+        return {account: Money(*counts) for account, *counts in cursor.fetchall()}
 
 
 def _counts(groups: Iterable[Group], slots: Sequence[Slot]) -> dict[str, Any]:
@@ -237,7 +279,7 @@ def _reasons(groups: Iterable[Group], wanted: Standing) -> dict[str, int]:
 
 
 def _by_channel(
-    groups: Sequence[Group], slots: Sequence[Slot], money: Mapping[int, tuple[int, Decimal]]
+    groups: Sequence[Group], slots: Sequence[Slot], money: Mapping[int | None, Money]
 ) -> dict[str, ChannelFigures]:
     found: dict[str, ChannelFigures] = {}
     for account_id, account in {slot.account_id: slot.account for slot in slots}.items():
@@ -248,7 +290,7 @@ def _by_channel(
             people["tried"] += group.people * bool(group.tried & bits)
             people["accepted"] += group.people * bool(group.accepted & bits)
             people[channel_standing(group, bits)] += group.people
-        pieces, cost = money.get(account_id, (0, Decimal(0)))
+        billed = money.get(account_id, Money())
         found[account] = ChannelFigures(
             tried=people["tried"],
             accepted=people["accepted"],
@@ -256,8 +298,11 @@ def _by_channel(
             undelivered=people[Standing.UNDELIVERED],
             unknown=people[Standing.UNKNOWN],
             in_window=people[Standing.IN_WINDOW],
-            pieces=pieces,
-            cost=cost,
+            pieces=billed.pieces,
+            cost=billed.cost,
+            failed_cost=billed.failed_cost,
+            billed=billed.billed,
+            billed_failed=billed.billed_failed,
             measurable=any(slot.measurable for slot in mine),
         )
     return found
@@ -284,5 +329,7 @@ def _baseline(stored: Mapping[str, Any] | None, cost: Decimal | None) -> dict[st
         "baseline_cost": baseline_cost,
         "baseline_reach": held["people"],
         "baseline_pieces": held["pieces"],
+        "baseline_policy": held.get("policy", ""),
+        "baseline_accounts": held.get("account", ""),
         "saved": None if cost is None else baseline_cost - cost,
     }

@@ -7,9 +7,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from apps.campaigns.models import Campaign
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from apps.campaigns.errors import CampaignError
+from apps.campaigns.models import Campaign, Policy
+from apps.operators import audit
 from apps.reports.figures import Figures, campaign_figures
 from apps.reports.savings import measure_baseline
+from ums_site.queues import ring
 
 
 def finish_figures(campaign_id: int) -> Figures:
@@ -27,6 +33,19 @@ def finish_figures(campaign_id: int) -> Figures:
     told = {**_plain(asdict(figures)), "identities_hold": figures.identities_hold, "baseline": stored["baseline"]}
     Campaign.objects.filter(pk=campaign_id).update(figures=told)
     return figures
+
+
+@transaction.atomic
+def choose_baseline(*, actor: object, campaign: Campaign, policy_code: str) -> None:
+    """What the campaign is compared with: a policy, or ("") all by short message. It is measured anew in the background.
+
+    Raises CampaignError for a code that there is none of.
+    """
+    if policy_code and not Policy.objects.filter(code=policy_code).exists():
+        raise CampaignError(_("There is no policy with this code: make it, or mend the code."), "policy")
+    Campaign.objects.filter(pk=campaign.pk).update(baseline_code=policy_code, figures=None)
+    audit.record(actor=actor, verb="choose_baseline", what=campaign, detail={"policy": policy_code or "sms"})
+    ring("work")
 
 
 def finish_due(at_most: int = 20) -> int:

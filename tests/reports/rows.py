@@ -109,6 +109,7 @@ class World:
                     state=sent.state,
                     attempts=int(sent.tried),
                     first_intent_at=NOON if sent.tried else None,
+                    accepted_at=timezone.now() if sent.cost is not None else None,
                     receipt_at=NOON + timedelta(seconds=sent.at) if sent.state in HEARD else None,
                     pieces=sent.pieces,
                     cost=None if sent.cost is None else Decimal(sent.cost),

@@ -149,10 +149,12 @@ def test_channels_routes_pieces_and_money(world: World) -> None:
     }
     told = {code: dict(one) for code, one in figures.by_channel.items()}
     assert told["push-main"] == {
+        "billed": 0, "billed_failed": 0, "failed_cost": Decimal(0),
         "tried": 5, "accepted": 3, "delivered": 2, "undelivered": 0, "unknown": 1, "in_window": 0, "pieces": 3,
         "cost": Decimal(0), "measurable": True,
     }  # fmt: skip
     assert told["sms-main"] == {
+        "billed": 2, "billed_failed": 0, "failed_cost": Decimal(0),
         "tried": 2, "accepted": 2, "delivered": 1, "undelivered": 0, "unknown": 0, "in_window": 1, "pieces": 4,
         "cost": Decimal("0.18"), "measurable": True,
     }  # fmt: skip

@@ -10,15 +10,17 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.campaigns.accepting import NewMessage, accept_messages
-from apps.campaigns.models import Campaign, Message
+from apps.campaigns.errors import CampaignError
+from apps.campaigns.models import Campaign, Message, Policy
 from apps.channels.models import ChannelAccount
+from apps.channels.prices import set_price
 from apps.reports import savings
 from apps.reports.figures import campaign_figures
-from apps.reports.savings import baseline_account, measure_baseline
-from apps.reports.services import finish_due, finish_figures
+from apps.reports.savings import baseline_accounts, measure_baseline
+from apps.reports.services import choose_baseline, finish_due, finish_figures
 from apps.users import services as users
 from apps.users.attributes import ensure_default_attributes
-from apps.users.models import Binding
+from apps.users.models import Binding, Recipient
 from tests import installation
 from tests.reports.rows import Person, Sent, World
 
@@ -109,13 +111,44 @@ def test_chunks_leave_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_policys_own_account_goes_before_the_cheapest(world: World) -> None:
     push_only, both = world.campaign([{"channels": [{"account": "push-main"}]}]), world.campaign()
-    chosen = baseline_account(push_only)
-    assert chosen is not None and chosen.code == "sms-main"
+    assert codes(push_only) == ["sms-main"]
     ChannelAccount.objects.filter(code="sms-main").update(state="PAUSED")
-    chosen = baseline_account(push_only)
-    assert chosen is not None and chosen.code == "sms-spare"
-    chosen = baseline_account(both)
-    assert chosen is not None and chosen.code == "sms-main"
+    assert (codes(push_only), codes(both)) == (["sms-spare"], ["sms-main"])
+
+
+def codes(campaign: Campaign) -> list[str]:
+    return [one.code for one in baseline_accounts(campaign)[1]]
+
+
+def test_any_policy_may_be_what_it_is_compared_with(world: World) -> None:
+    """Each person by the first of its channels that reaches them, at the price of the class when the campaign began."""
+    plan = {
+        "steps": [
+            {"channels": [{"account": "push-main"}], "wait_seconds": 60},
+            {"channels": [{"account": "sms-spare"}]},
+        ]
+    }
+    Policy.objects.create(code="push-first", name="Push first", plan=plan)
+    set_price(actor="test", account=world.accounts["sms-spare"], price=Decimal("0.03"), message_class="marketing")
+    campaign = world.campaign(state="FINISHED", finished_at=timezone.now())
+    with_both = person("both", "13800000001")
+    users.add_binding(
+        actor="test", recipient=Recipient.objects.get(pk=with_both), kind="jpush", address="1507bfd3f7c466c355c"
+    )
+    target(campaign, with_both)
+    target(campaign, person("two-pieces", "13800000002", name=LONG))
+    target(campaign, person("nobody"))
+    set_price(actor="test", account=world.accounts["sms-spare"], price=Decimal("9"), message_class="marketing")
+    finish_figures(campaign.pk)
+    assert campaign_figures(campaign.pk).baseline_cost == 3 * Decimal("0.045")
+    with pytest.raises(CampaignError):
+        choose_baseline(actor="test", campaign=campaign, policy_code="no-such")
+    choose_baseline(actor="test", campaign=campaign, policy_code="push-first")
+    assert finish_due() == 1
+    figures = campaign_figures(campaign.pk)
+    assert (figures.baseline_policy, figures.baseline_accounts) == ("Push first", "push-main, sms-spare")
+    assert (figures.baseline_reach, figures.baseline_cost) == (2, 2 * Decimal("0.03"))
+    assert figures.baseline_pieces == 3
 
 
 def test_without_a_short_text_there_is_no_baseline(world: World) -> None:

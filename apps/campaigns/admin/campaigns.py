@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.campaigns import services
-from apps.campaigns.admin import recalls
+from apps.campaigns.admin import ceilings, recalls
 from apps.campaigns.admin.forecasts import forecast_context
 from apps.campaigns.drafting import store_forecast
 from apps.campaigns.errors import CampaignError
@@ -85,7 +85,7 @@ class CampaignAdmin(ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         deeds: dict[str, Callable[..., HttpResponse]] = {
             "forecast": self.forecast, "send": self.send, "pause": self.pause, "resume": self.resume, "cancel": self.cancel,
-            "recall": self.recall,
+            "recall": self.recall, "ceiling": self.ceiling,
         }  # fmt: skip
         own = [
             path(f"<int:campaign_id>/{name}/", self.admin_site.admin_view(view), name=f"campaign_{name}")
@@ -116,6 +116,7 @@ class CampaignAdmin(ModelAdmin):
             "policy",
             "scheduled_at",
             "pace_per_second",
+            "cost_ceiling",
         )
         try:
             campaign = services.create_campaign(
@@ -230,6 +231,9 @@ class CampaignAdmin(ModelAdmin):
     def recall(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
         return recalls.of_campaign(request, self._seen(request, campaign_id))
 
+    def ceiling(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        return ceilings.of_campaign(request, self._sendable(request, campaign_id))
+
     def _seen(self, request: HttpRequest, campaign_id: int) -> Campaign:
         related = Campaign.objects.select_related("business_line", "template_version__template", "created_by")
         campaign = get_object_or_404(related, pk=campaign_id)
@@ -269,6 +273,8 @@ def _sending_deeds(request: HttpRequest, campaign: Campaign) -> list[tuple[str, 
         automatic = name == "resume" and campaign.state != CampaignState.PAUSED
         if may("campaign", campaign.state, state) and not automatic:
             found.append((reverse(f"admin:campaign_{name}", args=[campaign.pk]), label, name == "cancel"))
+    if not is_over(campaign):
+        found.append((reverse("admin:campaign_ceiling", args=[campaign.pk]), _("Cost ceiling"), False))
     return found
 
 
