@@ -27,7 +27,7 @@ from apps.channels.services import RECEIPT_WINDOW, UNKNOWN_WINDOW, merged, open_
 SETTING = "setting_"
 FORGET = "forget_"
 PRICE = ["price", "currency"]
-COLUMNS = ["code", "name", "business_line", "rate_per_second", "burst", "max_in_flight"]
+COLUMNS = ["code", "name", "business_line", "rate_per_second", "burst", "max_in_flight", "bills_failed"]
 WINDOWS = ["receipt_hours", "unknown_minutes"]
 
 

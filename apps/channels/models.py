@@ -8,9 +8,11 @@ from typing import Any, Self
 
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from apps.channels.registry import adapter, kind_choices
+from apps.partners.classes import CLASSES
 from apps.partners.models import BusinessLine
 
 
@@ -134,6 +136,10 @@ class AccountPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account.code}: {self.price.normalize():f}"
+
+    @property
+    def class_label(self) -> str | Promise:
+        return CLASSES.get(self.message_class, self.message_class)
 
 
 class ProviderTemplate(models.Model):

@@ -14,6 +14,7 @@ from apps.channels.contract import ContentField
 from apps.channels.forms import OptionalJson
 from apps.channels.models import AccountPrice
 from apps.channels.registry import adapter
+from apps.partners.classes import CLASSES
 
 VALUE = "value_"
 
@@ -119,10 +120,17 @@ class PriceForm(forms.ModelForm):
 
     class Meta:
         model = AccountPrice
-        fields = ["price", "valid_from", "note"]
+        fields = ["price", "message_class", "valid_from", "note"]
+
+    message_class = forms.ChoiceField(
+        label=_("class"),
+        required=False,
+        help_text=_("A price for one class goes before the price for all classes while it lasts."),
+    )
 
     def __init__(self, data: Any = None, **kwargs: Any) -> None:
         super().__init__(data, **kwargs)
+        self.fields["message_class"].choices = [("", gettext("every class")), *CLASSES.items()]  # type: ignore[attr-defined]
         _dress(self)
 
     def refuse(self, problems: Mapping[str, Any]) -> None:

@@ -14,7 +14,14 @@ from django.db import IntegrityError, connection, transaction
 from apps.channels import services
 from apps.channels.errors import AccountError
 from apps.channels.models import AccountPrice, ChannelAccount
-from apps.channels.prices import bring_into_force, history, set_price, withdraw_price
+from apps.channels.prices import (
+    bring_into_force,
+    end_class_price,
+    history,
+    prices_of_class,
+    set_price,
+    withdraw_price,
+)
 from apps.operators.models import AuditEvent
 from tests import installation
 from ums_site.clock import database_now
@@ -126,3 +133,32 @@ def test_the_past_is_refused_by_the_service_and_by_the_database(account: Channel
         with pytest.raises(IntegrityError), transaction.atomic():
             change(AccountPrice.objects.all())
     assert [one.price for one in history(account)] == [Decimal("0.045")]
+
+
+def test_a_class_may_have_a_price_of_its_own_from_a_day_to_another(account: ChannelAccount) -> None:
+    now = database_now()
+    set_price(actor="boss", account=account, price=Decimal("0.03"), message_class="marketing")
+    set_price(actor="boss", account=account, price=Decimal("0.02"), message_class="marketing", valid_from=now + HOUR)
+    set_price(actor="boss", account=account, price=Decimal("0.06"), valid_from=now + 2 * HOUR)
+    with pytest.raises(AccountError) as refused:
+        set_price(actor="boss", account=account, price=Decimal(1), message_class="newsletters")
+    assert set(refused.value.problems) == {"message_class"}
+
+    def price(message_class: str, hours: int) -> Decimal:
+        (held,) = prices_of_class([account.pk], message_class, database_now() + hours * HOUR).values()
+        return held
+
+    assert [price("marketing", hours) for hours in (0, 1, 3)] == [Decimal("0.03"), Decimal("0.02"), Decimal("0.02")]
+    assert [price("otp", hours) for hours in (0, 1, 3)] == [Decimal("0.045"), Decimal("0.045"), Decimal("0.06")]
+    held = ChannelAccount.objects.get()
+    assert held.price == Decimal("0.045") and bring_into_force() == 0
+    age(account, 3 * HOUR)
+    assert bring_into_force() == 1 and ChannelAccount.objects.get().price == Decimal("0.06")
+    current, general = history(account)[1], history(account)[0]
+    assert (current.message_class, general.message_class) == ("marketing", "")
+    with pytest.raises(AccountError):
+        end_class_price(actor="boss", price=general)
+    end_class_price(actor="boss", price=current)
+    assert price("marketing", 0) == Decimal("0.06"), "what has ended gives way to the price for all"
+    set_price(actor="boss", account=account, price=Decimal("0.01"), message_class="marketing")
+    assert price("marketing", 0) == Decimal("0.01")

@@ -7,5 +7,11 @@ from apps.campaigns.admin.policies import PolicyAdmin
 from apps.campaigns.admin.receipts import ReceiptInboxAdmin
 from apps.campaigns.admin.saved import SavedMessageAdmin
 
-__all__ = ["CampaignAdmin", "MessageAdmin", "PolicyAdmin", "ReceiptInboxAdmin", "SavedMessageAdmin"]
-__all__ = ["AllowanceAdmin", "CampaignAdmin", "MessageAdmin", "PolicyAdmin", "ReceiptInboxAdmin"]
+__all__ = [
+    "AllowanceAdmin",
+    "CampaignAdmin",
+    "MessageAdmin",
+    "PolicyAdmin",
+    "ReceiptInboxAdmin",
+    "SavedMessageAdmin",
+]

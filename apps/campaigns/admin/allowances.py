@@ -93,7 +93,7 @@ class AllowanceAdmin(ModelAdmin):
     list_per_page = 50
     actions = None
     list_before_template = "campaigns/allowances_before.html"
-    change_form_before_template = "campaigns/allowance_state.html"
+    change_form_outer_before_template = "campaigns/allowance_state.html"
 
     def has_delete_permission(self, request: HttpRequest, obj: Allowance | None = None) -> bool:
         return False
@@ -166,7 +166,7 @@ admin.site.unregister(BusinessLine)
 class LineAdmin(BusinessLineAdmin):
     """A line together with what is left of its budgets and quotas."""
 
-    change_form_before_template = "campaigns/line_allowances.html"
+    change_form_outer_before_template = "campaigns/line_allowances.html"
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         more = kwargs.pop("extra_context", None) or {}

@@ -100,7 +100,9 @@ class ChannelAccountAdmin(ModelAdmin):
         own += _settings_sections(kind, obj)
         own.append(limits)
         if obj is None:
-            own.append((_("Price"), {"fields": PRICE}))
+            own.append((_("Price"), {"fields": [*PRICE, "bills_failed"]}))
+        else:
+            own.append((_("Price"), {"fields": ["bills_failed"]}))
         return [*own, (_("How long to wait"), {"fields": WINDOWS})]
 
     def get_readonly_fields(self, request: HttpRequest, obj: ChannelAccount | None = None) -> list[str]:
@@ -134,11 +136,12 @@ class ChannelAccountAdmin(ModelAdmin):
         }  # fmt: skip
         guard = self.admin_site.admin_view
         own = [path(f"<int:account_id>/{name}/", guard(view), name=f"account_{name}") for name, view in views.items()]
-        withdraw = guard(deeds.withdraw_price)
+        withdraw, end = guard(deeds.withdraw_price), guard(deeds.end_price)
         return [
             path("kinds/", guard(kinds.features), name="account_features"),
             path("kinds/<slug:kind>.svg", guard(kinds.icon), name="account_icon"),
             path("<int:account_id>/price/<int:price_id>/withdraw/", withdraw, name="account_price-withdraw"),
+            path("<int:account_id>/price/<int:price_id>/end/", end, name="account_price-end"),
             *own,
             *super().get_urls(),
         ]

@@ -13,6 +13,7 @@ from apps.channels.admin.pages import CHANGE, asked, drawn, page_of
 from apps.channels.errors import AccountError
 from apps.channels.models import AccountPrice
 from apps.channels.trial_forms import PauseForm, PriceForm
+from apps.partners.classes import CLASSES
 from ums_site.confirm import Question, confirmed
 
 
@@ -97,6 +98,7 @@ def price(request: HttpRequest, account_id: int) -> HttpResponse:
                 price=given["price"],
                 valid_from=given["valid_from"],
                 note=given["note"],
+                message_class=given["message_class"],
             )
         except AccountError as refused:
             form.refuse(refused.problems)
@@ -108,6 +110,24 @@ def price(request: HttpRequest, account_id: int) -> HttpResponse:
         request,
         "channels/price.html",
         {**context, "prices": prices.history(account), "may_change": True, "now": timezone.now()},
+    )
+
+
+def end_price(request: HttpRequest, account_id: int, price_id: int) -> HttpResponse:
+    """Ends the price of a class that is in force."""
+    account = asked(request, account_id, CHANGE)
+    held = get_object_or_404(AccountPrice, pk=price_id, account=account)
+    said = {"price": f"{held.price.normalize():f} {account.currency}", "class": CLASSES.get(held.message_class, "")}
+    question = Question(
+        title=_("End the price"),
+        question=_("End the price of %(price)s for “%(class)s” now?") % said,
+        consequences=[_("From now on the price for all classes holds. What was sent keeps the price of its time.")],
+        verb=_("End it"),
+        done=_("The price has ended."),
+        back=page_of(account),
+    )
+    return confirmed(
+        request, question, lambda: prices.end_class_price(actor=request.user, price=held), refusals=(AccountError,)
     )
 
 
