@@ -19,7 +19,7 @@ from typing import Any
 
 from django.db import connection
 
-from apps.campaigns.forecast import forecast
+from apps.campaigns.drafting import store_forecast
 from apps.campaigns.models import Campaign
 from apps.campaigns.services import create_campaign, submit_campaign
 from apps.channels.models import ChannelAccount
@@ -119,8 +119,8 @@ def make_campaign() -> Campaign:
         audience={"kind": "filter"},
     )
     campaign.policy_code = policy.code
-    campaign.forecast = forecast(campaign)
-    campaign.save(update_fields=["policy_code", "forecast"])
+    campaign.save(update_fields=["policy_code"])
+    store_forecast(actor=stage.ACTOR, campaign=campaign)
     return campaign
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from apps.campaigns.drafting import save_policy
-from apps.campaigns.models import Policy
+from apps.campaigns.models import DuplicateGuard, Policy
 from apps.channels.models import ChannelAccount
 from apps.channels.services import save_account
 from apps.partners.models import BusinessLine
@@ -46,7 +46,13 @@ BODIES = {
 
 
 def business_line() -> BusinessLine:
-    return BusinessLine.objects.get_or_create(code="retail", defaults={"name": "零售业务"})[0]
+    """The line of demo and tests. The same text may go again at once: both are run again and again."""
+    line = BusinessLine.objects.get_or_create(code="retail", defaults={"name": "零售业务"})[0]
+    for message_class in ("marketing", "transactional"):
+        DuplicateGuard.objects.get_or_create(
+            business_line=line, message_class=message_class, defaults={"window_hours": 0}
+        )
+    return line
 
 
 def accounts(http: str, smtp_host: str, smtp_port: int, receipt_window: timedelta, unknown_window: timedelta) -> None:

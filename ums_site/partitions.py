@@ -21,6 +21,7 @@ HOT_TABLES = (
     "campaigns_providerid",
     "campaigns_recall",
     "campaigns_decision",
+    "campaigns_withheld",
 )
 DAYS_AHEAD = 14
 PARTITION_LOCK = 7_201_001
@@ -62,6 +63,7 @@ STORAGE = {
     "campaigns_providerid": f"fillfactor=80, {_OFTEN}",
     "campaigns_recall": f"fillfactor=80, {_OFTEN}",
     "campaigns_decision": "autovacuum_vacuum_insert_scale_factor=0.2",
+    "campaigns_withheld": "autovacuum_vacuum_insert_scale_factor=0.2",
 }
 
 

@@ -9,11 +9,10 @@ from django.utils.translation import gettext as _
 
 from apps.campaigns.conditions import with_conditions
 from apps.campaigns.errors import CampaignError, PolicyRefused
-from apps.campaigns.forecast import forecast
+from apps.campaigns.forecast import forecast_now
 from apps.campaigns.models import Campaign, Policy, PolicyVersion, SmartWeights
 from apps.campaigns.policy import BadPolicy, problems
 from apps.campaigns.scoring import NAMES, weights_problems
-from apps.campaigns.states import CampaignState
 from apps.operators import audit
 from ums_site.clock import transaction_now
 
@@ -81,14 +80,7 @@ def save_weights(*, actor: object, weights: SmartWeights) -> SmartWeights:
 
 
 def store_forecast(*, actor: object, campaign: Campaign) -> dict[str, Any]:
-    """Makes the forecast of a draft and keeps it with it. Raises CampaignError once it is no draft any more."""
-    if campaign.state != CampaignState.DRAFT:
-        raise CampaignError(_("Only a draft has a forecast to make: this one was submitted."))
-    found = forecast(campaign)
-    with transaction.atomic():
-        if not Campaign.objects.filter(pk=campaign.pk, state=CampaignState.DRAFT).update(forecast=found):
-            raise CampaignError(_("Only a draft has a forecast to make: this one was submitted."))
-        detail = {"targets": found["targets"], "price": found["price"], "currency": found["currency"]}
-        audit.record(actor=actor, verb="forecast", what=campaign, detail=detail)
-    campaign.forecast = found
-    return found
+    """Makes the forecast of a draft in this process and keeps it. Raises CampaignError once it is no draft any more."""
+    made = forecast_now(actor=actor, campaign=campaign)
+    campaign.forecast = made.figures
+    return dict(made.figures or {})

@@ -1,157 +1,239 @@
-"""Forecast: what a campaign would do if it were sent now – who is reached where, who is blocked and why, pieces and money.
+"""Forecast: what a campaign would do if it were sent now – who is reached where, who is blocked and why, routes, money, time.
 
-Reach and blocks are counted exactly over the whole audience, set-based, with the same SQL that expand uses. Pieces come
-from each person's own rendered text, measured on everybody up to SAMPLE people and on a random sample above.
+Reach and blocks are counted exactly over the whole audience, set-based, with the very SQL that expand uses, chunk by chunk:
+each chunk is one transaction that also moves the forecast's place in the audience and keeps the chunk's ids, so that the
+audience is frozen by the same pass, a run that died is taken up where it was, and memory does not grow with the audience.
+Pieces and money come from people's own rendered texts, of everybody up to SAMPLE people and of a random sample above.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
 
-from apps.campaigns.models import Campaign
-from apps.campaigns.pipeline.choice import taken
-from apps.campaigns.pipeline.expand import CHUNK, fill_from_audience
-from apps.campaigns.pipeline.plan import clear_planning, loaded_plan
-from apps.campaigns.pipeline.window import values_of
-from apps.campaigns.policy import Step, StepChannel
-from apps.channels.models import ChannelAccount
-from apps.channels.registry import adapter
-from apps.templates.render import RenderError
-from apps.templates.selectors import compiled
+from apps.campaigns.approvals import seal_of
+from apps.campaigns.binding import definition_hash
+from apps.campaigns.errors import CampaignError
+from apps.campaigns.forecast_measures import add_chunk, figures_of
+from apps.campaigns.freezing import digest_of_ids, drop_parts, keep_part, parts_of
+from apps.campaigns.models import Campaign, Forecast, TargetList
+from apps.campaigns.pipeline.expand import CHUNK, fill_from_audience, fill_from_list
+from apps.campaigns.pipeline.plan import clear_planning
+from apps.campaigns.states import CampaignState
+from apps.operators import audit
 from apps.users.audience import condition
 from apps.users.models import Recipient
+from ums_site.clock import boottime, database_now
+from ums_site.failpoints import failpoint
+from ums_site.queues import ring
 
 SAMPLE = 20_000
+AT_ONCE = 20_000  # so many people are looked at while the page loads; more in the background
+STALE = timedelta(seconds=30)
+State = Forecast.State
 
 
-def forecast(campaign: Campaign) -> dict[str, Any]:
-    """The forecast as it is stored in `campaign.forecast`; changes nothing else. Money is written as decimal text.
+class Superseded(Exception):
+    """Another run has taken this forecast over."""
 
-    {"targets", "invalid", "blocked": {reason: people}, "reachable": {account: people}, "first": {account: people},
-     "missing_values": people whose text lacks a value, "pieces": {account: if everybody reachable were sent to},
-     "price": first step only, "worst_price": every step for everybody, "baseline_price": SMS to everybody it reaches,
-     "currency", "duration_seconds": at the pace, null without one, "sampled", "as_of"}
-    """
-    totals: dict[str, Any] = {"targets": 0, "invalid": 0, "blocked": {}, "reachable": {}, "first": {}}
-    for _chunk in _chunks(campaign):
-        _count(campaign, totals)
-    measured = _measure(campaign, totals)
-    duration = _duration(campaign, sum(totals["first"].values()))
+
+def order_forecast(*, actor: object, campaign: Campaign) -> Forecast:
+    """Orders a forecast of a draft: made at once for a small audience, else by lane `work`. Raises CampaignError."""
+    made = _new(actor, campaign)
+    if made.people <= AT_ONCE:
+        return run(made.pk)
+    ring("work")
+    return made
+
+
+def forecast_now(*, actor: object, campaign: Campaign) -> Forecast:
+    """As `order_forecast`, made in this process whatever the size. Raises CampaignError where it cannot be made."""
+    made = run(_new(actor, campaign).pk)
+    if made.state != State.DONE:
+        raise CampaignError(made.error or _("The forecast is not ready yet: wait for it."))
+    return made
+
+
+@transaction.atomic
+def _new(actor: object, campaign: Campaign) -> Forecast:
+    held = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+    if held.state != CampaignState.DRAFT or held.audience["kind"] == "given":
+        raise CampaignError(_("Only a draft has a forecast to make: this one was submitted."))
+    drop_parts(held.forecasts.exclude(pk=held.frozen_id).values_list("pk", flat=True))
+    held.forecasts.filter(state__in=[State.WAITING, State.RUNNING]).update(state=State.FAILED, error=_("made anew"))
+    last, people = _extent(held)
+    return Forecast.objects.create(
+        campaign=held, definition=definition_hash(held), as_of=database_now(), made_by=str(actor)[:200],
+        last_id=last, people=people, heartbeat_at=database_now(),
+    )  # fmt: skip
+
+
+def _extent(campaign: Campaign) -> tuple[int, int]:
+    """The last id to look at, and about how many are looked at in all."""
+    if campaign.audience["kind"] == "list":
+        targets = TargetList.objects.values_list("targets", flat=True).get(pk=campaign.audience["list"])
+        return targets, targets
+    last = Recipient.objects.order_by("-id").values_list("id", flat=True).first() or 0
     with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        as_of = cursor.fetchone()[0].isoformat()
-    return {**totals, **measured, "duration_seconds": duration, "as_of": as_of}
-
-
-def _chunks(campaign: Campaign) -> Iterator[None]:
-    """Fills `planning` with one chunk of the audience after another, each in a transaction of its own."""
-    last = 0
-    while True:
-        with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM (SELECT 1 FROM users_recipient LIMIT %s) first_ones", [AT_ONCE + 1])
+        some = cursor.fetchone()[0]
+        if some > AT_ONCE:
             cursor.execute(
-                "SELECT max(id) FROM (SELECT id FROM users_recipient WHERE id > %s ORDER BY id LIMIT %s) c",
-                [last, CHUNK],
+                "SELECT greatest(reltuples, %s)::bigint FROM pg_class WHERE relname = 'users_recipient'", [some]
             )
-            end = cursor.fetchone()[0]
-            if end is None:
-                return
-            clear_planning()
-            fill_from_audience(campaign, last + 1, end)
-            last = end
-            yield
+            some = cursor.fetchone()[0]
+    return last, some
 
 
-def _count(campaign: Campaign, totals: dict[str, Any]) -> None:
-    plan = loaded_plan(campaign)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT state, reason, count(*) FROM planning GROUP BY 1, 2")
-        for state, reason, people in cursor.fetchall():
-            totals["targets"] += people
-            if state == "INVALID":
-                totals["invalid"] += people
-            elif state == "BLOCKED":
-                totals["blocked"][reason] = totals["blocked"].get(reason, 0) + people
-        for step in plan.steps:
-            for channel in step.channels:
-                reached, first = _reach(cursor, step, channel)
-                totals["reachable"][channel.account] = totals["reachable"].get(channel.account, 0) + reached
-                totals["first"][channel.account] = totals["first"].get(channel.account, 0) + first
+def run_due(seconds: float | None = None) -> int:
+    """Makes forecasts that wait, and those whose run went silent, for a slice of time; returns how many were begun."""
+    end = boottime() + (settings.UMS_TIMERS.slice if seconds is None else seconds)
+    begun = 0
+    while (due := _due()) is not None:
+        run(due, end)
+        begun += 1
+        if boottime() >= end:
+            break
+    return begun
 
 
-def _reach(cursor: Any, step: Step, channel: StepChannel) -> tuple[int, int]:
-    cursor.execute(
-        f"SELECT count(*), count(*) FILTER (WHERE step = %s AND {taken(step, channel)}) FROM planning "
-        "WHERE state = 'ACTIVE' AND bindings[%s] IS NOT NULL",
-        [step.number, channel.slot + 1],
-    )
-    reached, first = cursor.fetchone()
-    return reached, first
+def _due() -> int | None:
+    silent = Q(state=State.RUNNING, heartbeat_at__lt=database_now() - STALE)
+    found = Forecast.objects.filter(Q(state=State.WAITING) | silent).order_by("id")
+    return found.values_list("pk", flat=True).first()
 
 
-def _measure(campaign: Campaign, totals: dict[str, Any]) -> dict[str, Any]:
-    """Pieces and money from rendered texts of the audience, scaled up where only a sample was rendered."""
-    accounts = {one.code: one for one in ChannelAccount.objects.filter(pk__in=loaded_plan(campaign).account_ids())}
-    people = _sample(campaign, totals["targets"])
-    average, missing = {}, 0
-    for code, account in accounts.items():
-        pieces, lacking = _pieces(campaign, account, people)
-        average[code] = Decimal(pieces) / max(1, len(people) - lacking)
-        missing = max(missing, lacking)
-    scale = Decimal(totals["targets"]) / len(people) if people else Decimal(0)
-    pieces = {code: int((average[code] * totals["reachable"][code]).to_integral_value()) for code in accounts}
-    first = sum((average[code] * totals["first"][code] * accounts[code].price for code in accounts), Decimal(0))
-    worst = sum((Decimal(pieces[code]) * accounts[code].price for code in accounts), Decimal(0))
-    baseline = next((code for code, one in accounts.items() if one.kind.startswith("sms_")), None)
-    return {
-        "missing_values": int(missing * scale),
-        "pieces": pieces,
-        "price": str(first.quantize(Decimal("0.01"))),
-        "worst_price": str(worst.quantize(Decimal("0.01"))),
-        "baseline_price": str((Decimal(pieces[baseline]) * accounts[baseline].price).quantize(Decimal("0.01")))
-        if baseline
-        else None,
-        "currency": next((one.currency for one in accounts.values()), "CNY"),
-        "sampled": len(people) if len(people) < totals["targets"] else None,
-    }
+def run(forecast_id: int, end: float | None = None) -> Forecast:
+    """Makes one forecast, to its end or until `end` on the boot clock; then it waits for the next slice."""
+    forecast = _take(forecast_id)
+    if forecast is not None:
+        try:
+            while _chunk(forecast):
+                failpoint("forecast_after_chunk")
+                if end is not None and boottime() >= end:
+                    _note(forecast, state=State.WAITING)
+                    ring("work")
+                    break
+            else:
+                _finish(forecast)
+        except Superseded:
+            pass
+        except CampaignError as refused:
+            _note(forecast, state=State.FAILED, error=refused.message[:200])
+    return Forecast.objects.get(pk=forecast_id)
 
 
-def _sample(campaign: Campaign, targets: int) -> list[tuple[Any, ...]]:
-    from_audience, values = audience_people(campaign)
-    order = "ORDER BY random()" if targets > SAMPLE else "ORDER BY r.id"
+@transaction.atomic
+def _take(forecast_id: int) -> Forecast | None:
+    held = Forecast.objects.select_for_update(skip_locked=True).filter(pk=forecast_id).first()
+    if held is None or held.state in (State.DONE, State.FAILED):
+        return None
+    if held.state == State.RUNNING and held.heartbeat_at and held.heartbeat_at > database_now() - STALE:
+        return None
+    held.state, held.epoch, held.heartbeat_at = State.RUNNING, held.epoch + 1, database_now()
+    held.save(update_fields=["state", "epoch", "heartbeat_at"])
+    return held
+
+
+def _note(forecast: Forecast, **facts: object) -> None:
+    mine = Forecast.objects.filter(pk=forecast.pk, epoch=forecast.epoch, state=State.RUNNING)
+    if not mine.update(heartbeat_at=database_now(), **facts):
+        raise Superseded
+    for name, value in facts.items():
+        setattr(forecast, name, value)
+
+
+@transaction.atomic
+def _chunk(forecast: Forecast) -> bool:
+    """One chunk of the audience; False where none was left."""
+    campaign = _as_forecast(forecast)
+    place = _next_place(campaign, forecast)
+    if place is None:
+        return False
+    with _filled(campaign, forecast.reached_id, place):
+        share = min(1.0, SAMPLE / max(1, forecast.people))
+        totals, people = add_chunk(campaign, forecast.totals, share)
+        kept = campaign.audience["kind"] != "list"
+        if kept:
+            keep_part(forecast.pk, place)
+    _note(forecast, totals=totals, reached_id=place, seen=forecast.seen + (CHUNK if kept else people))
+    return True
+
+
+def _as_forecast(forecast: Forecast) -> Campaign:
+    """The campaign, surely as it was when the forecast was ordered. Raises CampaignError where it was changed since."""
+    campaign = Campaign.objects.select_related("template_version", "business_line").get(pk=forecast.campaign_id)
+    if definition_hash(campaign) != forecast.definition:
+        raise CampaignError(_("The campaign was changed meanwhile: forecast it again."))
+    return campaign
+
+
+def _next_place(campaign: Campaign, forecast: Forecast) -> int | None:
+    if campaign.audience["kind"] == "list":
+        return min(forecast.reached_id + CHUNK, forecast.last_id) if forecast.reached_id < forecast.last_id else None
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT r.user_id, r.attributes, r.sealed_attributes {from_audience} {order} LIMIT %s", [*values, SAMPLE]
+            "SELECT max(id) FROM (SELECT id FROM users_recipient WHERE id > %s AND id <= %s ORDER BY id LIMIT %s) c",
+            [forecast.reached_id, forecast.last_id, CHUNK],
         )
-        return cursor.fetchall()
+        return cursor.fetchone()[0]
+
+
+@contextmanager
+def _filled(campaign: Campaign, behind: int, last: int) -> Iterator[None]:
+    """`planning` with one chunk. For a list its messages are really written and taken back: what is counted is what
+    expanding does."""
+    if campaign.audience["kind"] != "list":
+        clear_planning()
+        fill_from_audience(campaign, behind + 1, last)
+        yield
+        return
+    point = transaction.savepoint()
+    fill_from_list(campaign, behind, last)
+    yield
+    transaction.savepoint_rollback(point)
+
+
+def _finish(forecast: Forecast) -> None:
+    """Works the figures out and keeps them with the campaign, if it is still what was forecast."""
+    with transaction.atomic():
+        campaign = Campaign.objects.select_for_update(of=("self",)).get(pk=forecast.campaign_id)
+        if campaign.state != CampaignState.DRAFT or definition_hash(campaign) != forecast.definition:
+            raise CampaignError(_("The campaign was changed meanwhile: forecast it again."))
+        figures = figures_of(campaign, forecast)
+        forecast.targets, forecast.figures = figures["targets"], figures
+        is_list = campaign.audience["kind"] == "list"
+        forecast.digest = _list_digest(campaign) if is_list else digest_of_ids(parts_of(forecast))
+        figures["digest"], figures["forecast_id"] = forecast.digest, forecast.pk
+        _note(
+            forecast, state=State.DONE, figures=figures, targets=forecast.targets, digest=forecast.digest,
+            seal=seal_of(forecast), made_at=database_now(), seen=forecast.people,
+        )  # fmt: skip
+        Campaign.objects.filter(pk=campaign.pk).update(forecast=figures)
+        detail = {"targets": figures["targets"], "price": figures["price"], "currency": figures["currency"]}
+        audit.record(
+            actor=forecast.made_by, verb="forecast", what=campaign, detail={**detail, "digest": forecast.digest}
+        )
+
+
+def _list_digest(campaign: Campaign) -> str:
+    return TargetList.objects.values_list("digest", flat=True).get(pk=campaign.audience["list"])
 
 
 def audience_people(campaign: Campaign) -> tuple[str, list[Any]]:
-    """`FROM … WHERE …` over alias r for the campaign's audience."""
+    """`FROM … WHERE …` over alias r for the people of the campaign's audience."""
+    if campaign.audience["kind"] == "list":
+        sql = "r.user_id IN (SELECT user_id FROM campaigns_targetlistrow WHERE target_list_id = %s AND user_id <> '')"
+        return f"FROM users_recipient r WHERE {sql}", [campaign.audience["list"]]
     sql, values = condition(campaign.audience)
     return f"FROM users_recipient r WHERE {sql}", values
-
-
-def _pieces(campaign: Campaign, account: ChannelAccount, people: list[tuple[Any, ...]]) -> tuple[int, int]:
-    """(pieces of all texts that can be written, how many cannot)."""
-    body, kind = compiled(campaign.template_version_id, account.kind), adapter(account.kind)
-    total = lacking = 0
-    for user_id, attributes, sealed in people:
-        try:
-            total += kind.pieces(body.render(values_of(body, user_id, attributes, sealed, None)))
-        except RenderError:
-            lacking += 1
-    return total, lacking
-
-
-def _duration(campaign: Campaign, first: int) -> float | None:
-    """Seconds that the first step takes at the slowest of pace and account limits; None where nothing limits it."""
-    rates = [one.rate_per_second for one in ChannelAccount.objects.filter(pk__in=loaded_plan(campaign).account_ids())]
-    limits = [float(rate) for rate in [campaign.pace_per_second, *rates] if rate]
-    return round(first / min(limits), 1) if limits else None
 
 
 def one_person(campaign: Campaign) -> Recipient | None:

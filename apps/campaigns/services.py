@@ -10,10 +10,19 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from apps.campaigns.approvals import (
+    asked_of,
+    current_forecast,
+    request_approval,
+    rules_about,
+    rules_now,
+    void_approvals,
+)
 from apps.campaigns.ceiling import set_cost_ceiling
 from apps.campaigns.conditions import conditioned, with_conditions
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.models import Campaign, Policy
+from apps.campaigns.forecast import forecast_now
+from apps.campaigns.models import Campaign, Policy, TargetList
 from apps.campaigns.policy import BadPolicy, freeze, load
 from apps.campaigns.states import LANE_OF, CampaignState, MessageClass, may
 from apps.channels.selectors import AccountFacts, account_facts
@@ -47,10 +56,7 @@ def create_campaign(
     """Makes a DRAFT with policy and audience frozen. Raises CampaignError naming the field at fault."""
     if not name.strip():
         raise CampaignError(_("Give the campaign a name."), "name")
-    try:
-        chosen = validate(audience)
-    except BadAudience as bad:
-        raise CampaignError(str(bad), "audience") from bad
+    chosen = checked_audience(audience)
     now, campaign_id = _now_and_id()
     campaign = new_campaign(
         name=name.strip(),
@@ -73,6 +79,30 @@ def create_campaign(
     return campaign
 
 
+def checked_class(message_class: str) -> MessageClass:
+    """Raises CampaignError for a class that there is not."""
+    if message_class not in list(MessageClass):
+        raise CampaignError(_("Use one of: %(known)s.") % {"known": ", ".join(MessageClass)}, "class")
+    return MessageClass(message_class)
+
+
+def checked_audience(audience: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition in its one spelling: people by a condition, or an imported list that is complete.
+
+    Raises CampaignError.
+    """
+    if audience.get("kind") == "list":
+        number = audience.get("list")
+        done = TargetList.objects.filter(pk=number, state=TargetList.State.DONE, dry_run=False)
+        if not isinstance(number, int) or not done.exists():
+            raise CampaignError(_("Choose an imported list that is complete."), "audience")
+        return {"kind": "list", "list": number}
+    try:
+        return validate(audience)
+    except BadAudience as bad:
+        raise CampaignError(str(bad), "audience") from bad
+
+
 def new_campaign(
     *,
     name: str,
@@ -87,8 +117,7 @@ def new_campaign(
     accounts: Iterable[AccountFacts],
 ) -> Campaign:
     """A campaign with its policy frozen to these accounts, not saved. Raises CampaignError naming the field at fault."""
-    if message_class not in list(MessageClass):
-        raise CampaignError(_("Use one of: %(known)s.") % {"known": ", ".join(MessageClass)}, "class")
+    chosen_class = checked_class(message_class)
     plan = policy.plan if isinstance(policy, Policy) else policy
     try:
         frozen = freeze(plan, accounts)
@@ -99,12 +128,11 @@ def new_campaign(
     if frozen.get("ceiling_per_person"):
         accounts = list(accounts)
         _need_one_currency(frozen, accounts)
-    _need_bodies(frozen, template_version)
+    need_bodies(frozen, template_version)
     if expires_at is None and frozen["expires_seconds"]:
         expires_at = now + timedelta(seconds=frozen["expires_seconds"])
     if expires_at is not None and expires_at <= now:
         raise CampaignError(_("It would expire before it could be sent: choose a later time."), "expires_at")
-    chosen_class = MessageClass(message_class)
     return Campaign(
         id=campaign_id,
         name=name,
@@ -131,7 +159,8 @@ def _need_one_currency(frozen: Mapping[str, Any], accounts: Iterable[AccountFact
         raise CampaignError(words % {"currencies": ", ".join(currencies)}, "policy")
 
 
-def _need_bodies(frozen: Mapping[str, Any], version: TemplateVersion) -> None:
+def need_bodies(frozen: Mapping[str, Any], version: TemplateVersion) -> None:
+    """Raises CampaignError where the template lacks a body that the plan needs."""
     wanted = {channel.body_key for channel in load(frozen).channels()}
     missing = sorted(wanted - set(version.bodies))
     if missing:
@@ -147,13 +176,39 @@ def _now_and_id() -> tuple[datetime, int]:
     return now, made
 
 
-@transaction.atomic
 def submit_campaign(*, actor: object, campaign: Campaign) -> Campaign:
-    """Hands a draft over for sending: now, or at its scheduled time. Twice is an error, not a second send."""
+    """Hands a draft over for sending: now, at its scheduled time, or once somebody else has approved it.
+
+    Its audience is that of its forecast, if it was forecast as it stands; it is forecast now where a rule of approval
+    has to know its size or price. Twice is an error, not a second send.
+    """
+    about = rules_about(campaign, rules_now(fresh=True))
+    if any(rule.has_threshold for rule in about) and campaign.state == CampaignState.DRAFT:
+        current_forecast(_fresh(campaign)) or forecast_now(actor=actor, campaign=campaign)
+    with transaction.atomic():
+        return _submit(actor, campaign)
+
+
+def _fresh(campaign: Campaign) -> Campaign:
+    return Campaign.objects.get(pk=campaign.pk)
+
+
+def _submit(actor: object, campaign: Campaign) -> Campaign:
     held = _locked(campaign)
     if held.state != CampaignState.DRAFT:
         raise CampaignError(_("The campaign was submitted already."))
-    now = database_now()
+    held.frozen = current_forecast(held)
+    held.save(update_fields=["frozen"])
+    needs = asked_of(held, rules_now(fresh=True))
+    if needs:
+        request_approval(actor=actor, campaign=held, needs=needs)
+        return held
+    return begin_campaign(actor=actor, held=held, now=database_now())
+
+
+def begin_campaign(*, actor: object, held: Campaign, now: datetime) -> Campaign:
+    """Starts a campaign that may go, or lets it wait for its time. Call under its row's lock; it asks for no approval:
+    who turns it into messages does (pipeline/expand.py)."""
     if held.pace_per_second:
         _make_bucket(held)
     if held.scheduled_at is not None and held.scheduled_at > now:
@@ -212,6 +267,13 @@ def resume_campaign(*, actor: object, campaign: Campaign) -> Campaign:
 def cancel_campaign(*, actor: object, campaign: Campaign) -> Campaign:
     """Calls off whatever was not sent; what was sent keeps its receipts. Messages become final in the lane's worker."""
     held = _move(actor, campaign, CampaignState.CANCELLED, "cancel")
+    void_approvals(actor=actor, campaign=held, reason="campaign_cancelled")
+    call_off(held)
+    return held
+
+
+def call_off(held: Campaign) -> None:
+    """What is planned of a campaign that was just cancelled is never sent; its lane's worker makes it final."""
     held.batch_set.filter(state="WAITING").update(state="READY")
     with connection.cursor() as cursor:
         cursor.execute(
@@ -226,4 +288,3 @@ def cancel_campaign(*, actor: object, campaign: Campaign) -> Campaign:
             [held.pk, first_row_id(held.pk)],
         )
     ring(held.lane)
-    return held

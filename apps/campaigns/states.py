@@ -22,12 +22,14 @@ LANE_OF = {MessageClass.OTP: "otp", MessageClass.TRANSACTIONAL: "notice", Messag
 
 class CampaignState(StrEnum):
     DRAFT = "DRAFT"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"  # somebody else must agree to exactly this
     SCHEDULED = "SCHEDULED"
     EXPANDING = "EXPANDING"
     RUNNING = "RUNNING"
     PAUSED = "PAUSED"
     FINISHED = "FINISHED"
     CANCELLED = "CANCELLED"
+    REJECTED = "REJECTED"  # not agreed to; what the console made can be changed and asked for again
 
 
 class MessageState(StrEnum):
@@ -65,6 +67,14 @@ class RecallState(StrEnum):
     REFUSED = "REFUSED"  # cannot be taken back: its code says why
 
 
+class ApprovalState(StrEnum):
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"  # by everybody who had to; it may start while the hash still holds
+    REJECTED = "REJECTED"
+    VOID = "VOID"  # what it was given for was changed or taken back
+    EXPIRED = "EXPIRED"  # nobody decided in time, or it did not start in time
+
+
 class BatchState(StrEnum):
     WAITING = "WAITING"  # its campaign is paused
     READY = "READY"
@@ -81,13 +91,24 @@ def _moves(table: dict[str, str]) -> Moves:
 
 CAMPAIGN_MOVES = _moves(
     {
-        "DRAFT": "SCHEDULED EXPANDING CANCELLED",
-        "SCHEDULED": "EXPANDING CANCELLED DRAFT",
-        "EXPANDING": "RUNNING CANCELLED",
+        "DRAFT": "AWAITING_APPROVAL SCHEDULED EXPANDING CANCELLED",
+        "AWAITING_APPROVAL": "SCHEDULED EXPANDING REJECTED DRAFT CANCELLED",
+        "SCHEDULED": "EXPANDING AWAITING_APPROVAL CANCELLED DRAFT",
+        "EXPANDING": "RUNNING AWAITING_APPROVAL CANCELLED",
         "RUNNING": "PAUSED FINISHED CANCELLED",
         "PAUSED": "RUNNING CANCELLED",
         "FINISHED": "",
         "CANCELLED": "",
+        "REJECTED": "DRAFT",
+    }
+)
+APPROVAL_MOVES = _moves(
+    {
+        "PENDING": "APPROVED REJECTED VOID EXPIRED",
+        "APPROVED": "VOID EXPIRED",
+        "REJECTED": "",
+        "VOID": "",
+        "EXPIRED": "",
     }
 )
 MESSAGE_MOVES = _moves(
@@ -128,6 +149,7 @@ RECALL_MOVES = _moves(
 )
 MACHINES: Mapping[str, Moves] = {
     "campaign": CAMPAIGN_MOVES,
+    "approval": APPROVAL_MOVES,
     "message": MESSAGE_MOVES,
     "delivery": DELIVERY_MOVES,
     "batch": BATCH_MOVES,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import connection
 
+from apps.campaigns import forecast
 from apps.campaigns.pipeline.dispatch import send_next
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.experience import count_due
@@ -26,7 +27,7 @@ from ums_site.clock import boottime
 from ums_site.queues import heard
 
 # What lane `work` does; apps above this one add theirs when they start.
-BACKGROUND: list[Callable[[], int]] = [imports.run_due, refresh_due, count_due]
+BACKGROUND: list[Callable[[], int]] = [imports.run_due, refresh_due, count_due, forecast.run_due]
 
 NEXT_DUE = """
 SELECT extract(epoch FROM min(not_before) - now()) FROM campaigns_batch b

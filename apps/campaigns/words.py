@@ -17,12 +17,21 @@ Words = str | Promise
 
 CAMPAIGN_STATES: dict[str, Words] = {
     "DRAFT": _("draft"),
+    "AWAITING_APPROVAL": _("awaiting approval"),
     "SCHEDULED": _("scheduled"),
     "EXPANDING": _("collecting people"),
     "RUNNING": _("sending"),
     "PAUSED": _("paused"),
     "FINISHED": _("finished"),
     "CANCELLED": _("cancelled"),
+    "REJECTED": _("not approved"),
+}
+APPROVAL_STATES: dict[str, Words] = {
+    "PENDING": _("to be decided"),
+    "APPROVED": _("approved"),
+    "REJECTED": _("not approved"),
+    "VOID": _("void"),
+    "EXPIRED": _("expired"),
 }
 MESSAGE_STATES: dict[str, Words] = {
     "PLANNED": _("planned"),
@@ -70,8 +79,15 @@ REASONS: dict[str, Words] = {
     "offline": _("the device was offline and the provider keeps nothing"),
     "merged": _("a newer message took its place"),
     "discarded": _("an operator discarded it"),
+    "left_audience": _("no longer belonged to the audience when the campaign began"),
+    "approval_rejected": _("it was not approved"),
+    "approval_expired": _("nobody approved it in time"),
     "no_usable_address": _("no usable address on any channel of the policy"),
     "unknown_user": _("nobody has this user id"),
+    "frequency_cap": _("has had as many messages as a frequency cap allows"),
+    "duplicate_content": _("has had the same text already"),
+    "sensitive_word": _("the text has a word of a list of sensitive words"),
+    "holdout": _("left out as one of a holdout group"),
     "bad_address": _("the address is malformed"),
     "campaign_cancelled": _("the campaign was cancelled"),
     "recalled": _("it was called off"),
@@ -134,7 +150,8 @@ RECALL_CODES: dict[str, Words] = {
 }
 STATE_TONES = {
     "DRAFT": "dim", "SCHEDULED": "brand", "EXPANDING": "brand", "RUNNING": "brand", "PAUSED": "warn", "FINISHED": "good",
-    "CANCELLED": "dim", "SUCCEEDED": "good", "FAILED": "bad", "BLOCKED": "warn", "INVALID": "warn", "UNKNOWN": "warn",
+    "CANCELLED": "dim", "AWAITING_APPROVAL": "warn", "REJECTED": "bad",
+    "SUCCEEDED": "good", "FAILED": "bad", "BLOCKED": "warn", "INVALID": "warn", "UNKNOWN": "warn",
 }  # fmt: skip
 
 

@@ -43,6 +43,7 @@ class ApiKey(models.Model):
 
     class Scope(models.TextChoices):
         TOKENS = "tokens", _("take access tokens of accounts")
+        APPROVE = "approve", _("approve what other keys of the line want to send")
 
     business_line = models.ForeignKey(
         BusinessLine, models.CASCADE, related_name="api_keys", verbose_name=_("business line")

@@ -29,7 +29,7 @@ from ums_site.confirm import Question, confirmed
 
 LABELS = {
     "DRAFT": "default", "SCHEDULED": "info", "EXPANDING": "info", "RUNNING": "info", "PAUSED": "warning",
-    "FINISHED": "success", "CANCELLED": "default",
+    "FINISHED": "success", "CANCELLED": "default", "AWAITING_APPROVAL": "warning", "REJECTED": "danger",
 }  # fmt: skip
 FORM_FIELDS = {"class": "message_class", "template": "template_version", "audience": "tags_any"}
 

@@ -1,6 +1,10 @@
 """The rows of campaigns, one module a subject. Everybody imports them from here."""
 
+from apps.campaigns.models.approvals import Approval, ApprovalRule, ApprovalVote
+from apps.campaigns.models.caps import Contact, DuplicateGuard, FrequencyCap, Holdout, Withheld
 from apps.campaigns.models.decisions import Decision
+from apps.campaigns.models.forecasts import AudiencePart, Forecast
+from apps.campaigns.models.lists import TargetList, TargetListRow
 from apps.campaigns.models.policies import Policy, PolicyVersion
 from apps.campaigns.models.replies import Reply, ReplyWord
 from apps.campaigns.models.saved import SavedMessage
@@ -19,12 +23,21 @@ from apps.campaigns.models.story import (
 )
 
 __all__ = [
+    "Approval",
+    "ApprovalRule",
+    "ApprovalVote",
     "Attempt",
+    "AudiencePart",
     "Batch",
     "Campaign",
     "ClassExperience",
+    "Contact",
     "Decision",
     "Delivery",
+    "DuplicateGuard",
+    "FrequencyCap",
+    "Holdout",
+    "Forecast",
     "Message",
     "MessagePayload",
     "PersonExperience",
@@ -39,4 +52,7 @@ __all__ = [
     "ReplyWord",
     "Replay",
     "SmartWeights",
+    "Withheld",
+    "TargetList",
+    "TargetListRow",
 ]

@@ -20,7 +20,7 @@ class Campaign(models.Model):
     """One send order. `plan` is the policy frozen at submit, with accounts resolved to their ids.
 
     audience: {"kind": "filter", "tags_any": [...], ...} (see users/audience.py) or {"kind": "given"}: its messages were
-    written with it, by the API.
+    written with it, by the API; or {"kind": "list", "list": id}: an imported list (models/lists.py).
     """
 
     id = models.BigIntegerField(primary_key=True)
@@ -50,6 +50,22 @@ class Campaign(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, verbose_name=_("created by")
     )
+    edited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name=_("last changed by"),
+        related_name="+",
+    )
+    frozen = models.ForeignKey(
+        "campaigns.Forecast",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("frozen audience"),
+    )  # the forecast whose people it goes to; without one, whom the definition finds when it begins
     source = models.CharField(_("source"), max_length=10, default="console")
     created_at = models.DateTimeField(_("created at"))
     started_at = models.DateTimeField(_("started at"), null=True)

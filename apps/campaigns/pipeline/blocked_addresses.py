@@ -20,7 +20,7 @@ OF_MESSAGE = "b.id = (SELECT m.binding_id FROM campaigns_message m WHERE m.id = 
 
 def name_blocked_addresses(campaign: Campaign) -> None:
     """Gives the INVALID rows of `planning` their true reason, where one of their addresses for the plan is blacklisted."""
-    given = campaign.audience["kind"] == "given"
+    given = campaign.audience["kind"] in ("given", "list")
     conditions: list[str] = []
     values: list[Any] = []
     for channel in loaded_plan(campaign).channels():

@@ -22,16 +22,18 @@ from apps.campaigns.pipeline.order import Item, Order
 from apps.campaigns.pipeline.rules.allowances import Allowances
 from apps.campaigns.pipeline.rules.ceiling import Ceiling
 from apps.campaigns.pipeline.rules.consent import Consent
-from apps.campaigns.pipeline.rules.rule import Asked, Rule, hold, stop
+from apps.campaigns.pipeline.rules.contact import ContactRule
+from apps.campaigns.pipeline.rules.rule import Asked, Returning, Rule, hold, stop
 from apps.campaigns.pipeline.rules.whitelist import Whitelist
 from ums_site.clock import transaction_now
 
-__all__ = ["RULES", "Asked", "Rule", "hold", "look", "note_marks", "rules_of", "stop", "take"]
+__all__ = ["RULES", "Asked", "Returning", "Rule", "hold", "look", "note_marks", "rules_of", "stop", "take"]
 
 RULES: list[Rule] = [
     Whitelist(),
     Consent(),
     Ceiling(),
+    ContactRule(),
     Allowances(),  # the last one, for as short as can be: it locks rows that everybody wants
 ]
 
@@ -56,12 +58,21 @@ def look(order: Order, items: Sequence[Item]) -> None:
 
 
 def take(cursor: Any, asked: Asked, items: Sequence[Item]) -> None:
-    """Every rule takes what it counts for those that are left, in the intent's transaction."""
+    """Every rule takes what it counts for those that are left, in the intent's transaction.
+
+    What was taken for a row that a later rule marked is given back at once.
+    """
+    taken: list[tuple[Rule, list[Item]]] = []
     for rule in rules_of(asked.order):
         left = [item for item in items if item.sendable]
         if not left:
-            return
+            break
         rule.take(cursor, asked, left)
+        taken.append((rule, [item for item in left if item.sendable]))
+    for rule, took in taken:
+        in_vain = [item for item in took if not item.sendable]
+        if in_vain and isinstance(rule, Returning):
+            rule.give_back(cursor, asked, in_vain)
 
 
 def note_marks(cursor: Any, order: Order, items: Sequence[Item]) -> None:

@@ -18,6 +18,7 @@ from apps.campaigns.pipeline.order import Item, LeaseLost, NotNow, Order, Window
 from apps.channels.prices import PRICE_AT
 from apps.partners.counting import Taken, give_back
 from ums_site.clock import boottime
+from ums_site.failpoints import failpoint
 
 FENCE = """
 UPDATE campaigns_batch b SET lease_until = now() + make_interval(secs => %s)
@@ -73,6 +74,7 @@ def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Wind
         gate.note_marks(cursor, order, not_sent)
         started = _write_intents(cursor, order, [group for group in groups if group])
         give_back(cursor, _taken_in_vain(groups, started))
+        failpoint("intent_before_commit")
     kept = [[item for item in group if item.delivery_id in started] for group in groups]
     return Window([group for group in kept if group], began + timers.start_by, now, price)
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from apps.campaigns.ambiguity import History, after_crash
+from apps.campaigns.approving import expire_approvals
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.money import keep_budgets
 from apps.campaigns.pipeline.offline import expire_due
@@ -55,6 +56,10 @@ UNION SELECT 'work' WHERE EXISTS (
     OR (state = 'RUNNING' AND heartbeat_at < now() - interval '30 s'))
    OR EXISTS (SELECT 1 FROM ums_channels_templaterefresh WHERE state = 'WAITING'
               OR (state = 'RUNNING' AND heartbeat_at < now() - interval '60 s'))
+   OR EXISTS (SELECT 1 FROM campaigns_forecast WHERE state = 'WAITING'
+              OR (state = 'RUNNING' AND heartbeat_at < now() - interval '30 s'))
+   OR EXISTS (SELECT 1 FROM campaigns_targetlist WHERE state = 'WAITING'
+              OR (state = 'RUNNING' AND heartbeat_at < now() - interval '30 s'))
    OR EXISTS (SELECT 1 FROM campaigns_campaign WHERE figures IS NULL AND started_at IS NOT NULL
               AND state IN ('FINISHED', 'CANCELLED'))
    OR EXISTS (SELECT 1 FROM campaigns_experiencedue WHERE due_at <= now())
@@ -67,6 +72,7 @@ UNION SELECT 'work' WHERE EXISTS (
 
 def tick() -> None:
     """Launches what is due, takes back lost leases, finishes campaigns, and rings the lanes that have work."""
+    expire_approvals()
     with connection.cursor() as cursor:
         cursor.execute(LAUNCH)
         cursor.execute(LOST_LEASES, [settings.UMS_TIMERS.grace])

@@ -78,7 +78,7 @@ def _values_columns(order: Order) -> tuple[str, str]:
     """What a row's values stand in, and the joins for it: of no table where the body names no variable."""
     if not order.body.needed:
         return "NULL, NULL, NULL, NULL", NO_VALUES_JOIN
-    given = order.campaign.audience["kind"] == "given"
+    given = order.campaign.audience["kind"] in ("given", "list")
     payload, join = ("p.sealed", PAYLOAD_JOIN) if given else ("NULL", PERSON_JOIN)
     return f"r.user_id, r.attributes, r.sealed_attributes, {payload}", join
 

@@ -11,6 +11,7 @@ from apps.campaigns.states import (
     FINAL_MESSAGE,
     MACHINES,
     OPEN_DELIVERY,
+    ApprovalState,
     BatchState,
     CampaignState,
     DeliveryState,
@@ -23,6 +24,7 @@ from apps.campaigns.states import (
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "states.md"
 WORDS = {
     "campaign": CampaignState,
+    "approval": ApprovalState,
     "message": MessageState,
     "delivery": DeliveryState,
     "batch": BatchState,
@@ -30,6 +32,7 @@ WORDS = {
 }
 ENDS = {
     "campaign": {"FINISHED", "CANCELLED"},
+    "approval": {"REJECTED", "VOID", "EXPIRED"},
     "message": set(FINAL_MESSAGE),
     "delivery": set(DeliveryState) - OPEN_DELIVERY - {"UNKNOWN"},
     "batch": {"DONE"},

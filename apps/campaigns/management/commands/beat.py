@@ -11,7 +11,7 @@ import structlog
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from apps.campaigns.pipeline import address_space
+from apps.campaigns.pipeline import address_space, contacts
 from apps.campaigns.pipeline.reap import tick
 from apps.channels.prices import bring_into_force
 from apps.partners.models import IdempotencyKey
@@ -65,4 +65,5 @@ def _housekeeping() -> None:
     now = database_now()
     partitions.ensure(now.date())
     address_space.forget()
+    contacts.forget()
     IdempotencyKey.objects.filter(created_at__lt=now - KEYS_KEPT).delete()

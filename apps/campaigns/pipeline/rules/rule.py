@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from apps.campaigns.pipeline.order import Item, Order
 
@@ -33,6 +33,14 @@ class Rule(Protocol):
 
     def take(self, cursor: Any, asked: Asked, items: Sequence[Item]) -> None:
         """Takes what is counted exactly, and marks what found no room; commits or fails with the intent."""
+
+
+@runtime_checkable
+class Returning(Protocol):
+    """A rule whose counters must not keep what a later rule then stopped or held."""
+
+    def give_back(self, cursor: Any, asked: Asked, items: Sequence[Item]) -> None:
+        """Undoes what `take` counted for these in this transaction."""
 
 
 def stop(item: Item, code: str, detail: str = "") -> None:

@@ -1,0 +1,241 @@
+"""Whether a campaign may start: what the approval rules ask of it, and whether that was given for exactly what stands there.
+
+`held_back` is asked where a campaign is handed over and again, in the same transaction, by whoever turns it into messages,
+so that neither another door nor an edit of rows gets past it. Votes and the figures that decide are sealed with a keyed
+hash: a row written past the services counts for nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from apps.campaigns.approval_rules import Rule, Vote, concerning, covers, needs_of, read_rules
+from apps.campaigns.binding import bound_of, definition_hash, digest_of
+from apps.campaigns.freezing import is_whole
+from apps.campaigns.models import Approval, ApprovalVote, Campaign, Forecast
+from apps.campaigns.states import ApprovalState, CampaignState
+from apps.operators import audit
+from ums_site.clock import database_now
+from ums_site.crypto import keyring
+
+RULES_SECONDS = 1.0
+OPEN = (ApprovalState.PENDING, ApprovalState.APPROVED)
+# A column that rides along with another look: all rules in force, as `read_rules` reads them.
+RULES_COLUMN = """
+(SELECT json_agg(json_build_array(r.id, r.name, r.message_class, r.business_line_id, r.source, r.min_targets,
+   r.min_money::text, r.approvers, r.role_id, extract(epoch FROM r.valid_for)) ORDER BY r.id)::text
+ FROM campaigns_approvalrule r WHERE r.active)
+"""
+_kept: list[tuple[float, tuple[Rule, ...]]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What thresholds are compared with. `money` is the most that it can cost."""
+
+    targets: int
+    money: Decimal
+
+
+def rules_now(*, fresh: bool = False) -> tuple[Rule, ...]:
+    """The rules in force, at most a second old: every campaign that starts asks, also one of a single password."""
+    if not fresh and _kept and time.monotonic() < _kept[0][0]:
+        return _kept[0][1]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {RULES_COLUMN}")
+        rules = read_rules(cursor.fetchone()[0] or "[]")
+    _kept[:] = [(time.monotonic() + RULES_SECONDS, rules)]
+    return rules
+
+
+def rules_about(campaign: Campaign, rules: Sequence[Rule]) -> list[Rule]:
+    """The rules that look at campaigns like this one."""
+    return concerning(rules, campaign.message_class, campaign.business_line_id, campaign.source)
+
+
+def current_forecast(campaign: Campaign) -> Forecast | None:
+    """The newest finished forecast of the campaign as it stands; None where it was changed since, or never forecast."""
+    found = Forecast.objects.filter(campaign_id=campaign.pk, state=Forecast.State.DONE).order_by("-id").first()
+    return found if found is not None and found.definition == definition_hash(campaign) and is_sealed(found) else None
+
+
+def seal_of(forecast: Forecast) -> bytes:
+    """The keyed hash over what decides on approval."""
+    said = forecast.figures or {}
+    held = [forecast.campaign_id, forecast.definition, forecast.targets, forecast.digest, said.get("worst_price")]
+    return keyring().keyed_hash("forecast", digest_of(held))
+
+
+def is_sealed(forecast: Forecast) -> bool:
+    """Whether its figures are those that we wrote."""
+    return hmac.compare_digest(bytes(forecast.seal), seal_of(forecast))
+
+
+def given_seal(campaign_id: int, targets: int, worst_price: str) -> str:
+    """The keyed hash (hex) over the figures of what an API call named."""
+    return keyring().keyed_hash("given", digest_of([campaign_id, targets, worst_price])).hex()
+
+
+def facts_of(campaign: Campaign) -> Facts | None:
+    """Size and money of the campaign as it stands; None where nobody knows them for certain."""
+    if campaign.audience["kind"] == "given":
+        return _given_facts(campaign)
+    forecast = campaign.frozen if campaign.frozen_id else None
+    if forecast is None or forecast.definition != definition_hash(campaign) or not is_sealed(forecast):
+        return None
+    return Facts(forecast.targets, Decimal((forecast.figures or {})["worst_price"]))
+
+
+def _given_facts(campaign: Campaign) -> Facts | None:
+    said = campaign.forecast or {}
+    seal = given_seal(campaign.pk, said.get("targets", 0), said.get("worst_price", ""))
+    if not hmac.compare_digest(str(said.get("seal", "")), seal):
+        return None
+    return Facts(said["targets"], Decimal(said["worst_price"]))
+
+
+def asked_of(campaign: Campaign, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """What these rules ask for this campaign; where a threshold cannot be compared for certain, it counts as reached."""
+    about = rules_about(campaign, rules)
+    if not any(rule.has_threshold for rule in about):
+        return needs_of(about, 0, Decimal(0))
+    facts = facts_of(campaign)
+    if facts is None:
+        return [{"rule": rule.name, "role": rule.role_id, "approvers": rule.approvers} for rule in about]
+    return needs_of(about, facts.targets, facts.money)
+
+
+def held_back(campaign: Campaign, *, fresh: bool = False) -> str:
+    """Why the campaign may not start (a reason code), or "" where it may. Give it as read under its row's lock."""
+    rules = rules_now(fresh=fresh)
+    if not rules_about(campaign, rules):
+        return ""
+    needs = asked_of(campaign, rules)
+    if not needs:
+        return ""
+    given = Approval.objects.filter(campaign_id=campaign.pk, state=ApprovalState.APPROVED).first()
+    if given is None:
+        return "approval_missing"
+    if campaign.expand_cursor == 0 and given.expires_at <= database_now():
+        return "approval_expired"
+    bound = bound_of(campaign)
+    if given.bound_hash != digest_of(bound):
+        return "approval_changed"
+    if campaign.expand_cursor == 0 and campaign.frozen is not None and not is_whole(campaign.frozen):
+        return "approval_changed"
+    return "" if covers(given.needs, needs, agreed(given, campaign)) else "approval_missing"
+
+
+def agreed(approval: Approval, campaign: Campaign) -> list[Vote]:
+    """The agreements that count: sealed by us for this hash, and by nobody who made, changed or submitted it."""
+    found = []
+    for vote in approval.votes.filter(verdict=ApprovalVote.Verdict.APPROVE).select_related("operator"):
+        voter = voter_of(vote.operator_id, vote.api_key_id)
+        if voter in authors_of(approval, campaign):
+            continue
+        if hmac.compare_digest(bytes(vote.seal), vote_seal(approval, voter, vote.verdict)):
+            roles = frozenset(vote.operator.groups.values_list("pk", flat=True)) if vote.operator else frozenset()
+            found.append(Vote(voter, roles))
+    return found
+
+
+def voter_of(operator_id: int | None, api_key_id: int | None) -> str:
+    """Who votes, as one text."""
+    return f"operator:{operator_id}" if operator_id else f"key:{api_key_id}"
+
+
+def authors_of(approval: Approval, campaign: Campaign) -> set[str]:
+    """Who may not agree: the author, the last editor, and whoever submitted it."""
+    people = {campaign.created_by_id, campaign.edited_by_id, approval.requested_by_id} - {None}
+    keys = {approval.requested_key_id} - {None}
+    return {voter_of(one, None) for one in people} | {voter_of(None, one) for one in keys}
+
+
+def vote_seal(approval: Approval, voter: str, verdict: str) -> bytes:
+    """The keyed hash that makes a vote count, for this request and this hash only."""
+    return keyring().keyed_hash("approval-vote", f"{approval.pk}|{voter}|{verdict}|{approval.bound_hash}")
+
+
+def request_approval(
+    *, actor: object, campaign: Campaign, needs: Sequence[Mapping[str, Any]], reason: str = ""
+) -> Approval:
+    """Makes the campaign wait for agreement to exactly what stands there. Call under its row's lock."""
+    now = database_now()
+    bound = bound_of(campaign)
+    key = getattr(actor, "key", None)
+    made = Approval.objects.create(
+        campaign=campaign,
+        bound_hash=digest_of(bound),
+        bound=bound,
+        needs=list(needs),
+        requested_by_id=getattr(actor, "pk", None) if key is None else None,
+        requested_key=key,
+        requested_at=now,
+        expires_at=now + valid_for(campaign),
+        reason=reason,
+    )
+    campaign.state = CampaignState.AWAITING_APPROVAL
+    campaign.save(update_fields=["state"])
+    detail = {"hash": made.bound_hash, "needs": [need["rule"] for need in needs], "reason": reason}
+    audit.record(actor=actor, verb="request_approval", what=campaign, detail=detail)
+    return made
+
+
+def valid_for(campaign: Campaign) -> timedelta:
+    """How long an approval of such a campaign holds: the shortest that its rules say."""
+    return min((rule.valid_for for rule in rules_about(campaign, rules_now())), default=timedelta(days=7))
+
+
+def void_approvals(*, actor: object, campaign: Campaign, reason: str, state: str = ApprovalState.VOID) -> int:
+    """Ends what was asked or given for the campaign; returns how many. Call under its row's lock."""
+    open_ones = Approval.objects.filter(campaign_id=campaign.pk, state__in=OPEN)
+    ended = list(open_ones.values_list("pk", flat=True))
+    if ended:
+        open_ones.update(state=state, reason=reason, decided_at=database_now())
+        detail = {"reason": reason, "approvals": ended}
+        audit.record(actor=actor, verb="void_approval", what=campaign, detail=detail)
+    return len(ended)
+
+
+def stop_unapproved(campaign: Campaign) -> bool:
+    """Sends a campaign that was about to start without a valid approval back to wait for one; False where it may start.
+
+    Call in the transaction that would start it, its row locked.
+    """
+    reason = held_back(campaign)
+    if not reason:
+        return False
+    by_time = reason == "approval_expired"
+    state = ApprovalState.EXPIRED if by_time else ApprovalState.VOID
+    before = Approval.objects.filter(campaign_id=campaign.pk).order_by("-id").first()
+    void_approvals(actor="ums", campaign=campaign, reason=reason, state=state)
+    needs = asked_of(campaign, rules_now())
+    made = request_approval(actor="ums", campaign=campaign, needs=needs, reason=reason)
+    if before is not None:  # whoever submitted it is still nobody to agree to it
+        made.requested_by_id, made.requested_key_id = before.requested_by_id, before.requested_key_id
+        made.save(update_fields=["requested_by", "requested_key"])
+    return True
+
+
+def read_given(column: str | None) -> tuple[Rule, ...]:
+    """The rules out of RULES_COLUMN."""
+    return read_rules(column or "[]")
+
+
+def needs_text(needs: Sequence[Mapping[str, Any]]) -> str:
+    """The needs as JSON text, for an INSERT."""
+    return json.dumps(list(needs), ensure_ascii=False)
+
+
+def expiry(now: datetime, rules: Sequence[Rule]) -> datetime:
+    """When a request made now lapses."""
+    return now + min((rule.valid_for for rule in rules), default=timedelta(days=7))
