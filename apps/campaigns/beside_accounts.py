@@ -17,8 +17,10 @@ from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from apps.operators import audit
 from apps.templates import selectors as texts
+from apps.templates.errors import TemplateError
 from apps.templates.models import TemplateVersion
 from apps.templates.render import BadTemplate, BadValue, MissingValue, RenderError, placeholders
+from apps.templates.words import refuse_words
 from apps.users.addressing import AddressRefused, hash_of
 from apps.users.audience import blocked_binding, blocked_recipient
 from apps.users.models import Binding, Recipient, Scope
@@ -113,6 +115,13 @@ class BesideAccounts:
             raise AccountError({f"value_{bad.name}": str(bad)}) from None
         except (RenderError, BadTemplate) as refused:
             raise AccountError({"": str(refused)}) from None
+
+    def words_against(self, content: Mapping[str, Any], account: ChannelAccount) -> str:
+        try:
+            refuse_words(content, line=account.business_line_id, kind=account.kind)
+        except TemplateError as refused:
+            return str(refused)
+        return ""
 
 
 def _count() -> dict[int, Figures]:

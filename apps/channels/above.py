@@ -83,6 +83,9 @@ class Above(Protocol):
     def content(self, text_id: int, kind: str, values: Mapping[str, str]) -> Mapping[str, Any]:
         """The body with these values. Raises AccountError with a sentence per variable."""
 
+    def words_against(self, content: Mapping[str, Any], account: ChannelAccount) -> str:
+        """Why this text must not be sent (a sensitive word); empty where nothing speaks against it."""
+
 
 _registered: list[Above] = []
 

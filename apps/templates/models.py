@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from apps.partners.models import BusinessLine
 
 
 class MessageTemplate(models.Model):
@@ -66,3 +69,48 @@ class TemplateVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.template.name} v{self.number}"
+
+
+class WordList(models.Model):
+    """Words that texts must not hold, or are warned of; what it applies to. Nothing chosen means all of it.
+
+    `version` rises with every change of the list or its words: processes that hold them see it at their next lease.
+    """
+
+    class Action(models.TextChoices):
+        BLOCK = "block", _("is not sent")
+        WARN = "warn", _("is sent, and noted")
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    action = models.CharField(_("a text with such a word"), max_length=10, choices=Action.choices, default=Action.BLOCK)
+    business_lines = models.ManyToManyField(BusinessLine, blank=True, verbose_name=_("business lines"))
+    classes = ArrayField(models.CharField(max_length=20), verbose_name=_("classes"), default=list, blank=True)
+    kinds = ArrayField(models.CharField(max_length=40), verbose_name=_("kinds of channel"), default=list, blank=True)
+    active = models.BooleanField(_("active"), default=True)
+    version = models.PositiveIntegerField(_("version"), default=1)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("list of sensitive words")
+        verbose_name_plural = _("sensitive words")
+        permissions = [("import_words", _("Can import sensitive words"))]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ListedWord(models.Model):
+    """One word of a list; `key` is what texts are searched for (see wording.py)."""
+
+    word_list = models.ForeignKey(WordList, models.CASCADE, related_name="words", verbose_name=_("list"))
+    word = models.CharField(_("word"), max_length=100)
+    key = models.CharField(max_length=200)
+
+    class Meta:
+        verbose_name = _("sensitive word")
+        verbose_name_plural = _("words of lists")
+        constraints = [models.UniqueConstraint(fields=["word_list", "key"], name="listed_word_once")]
+
+    def __str__(self) -> str:
+        return self.word

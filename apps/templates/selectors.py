@@ -9,7 +9,7 @@ from functools import lru_cache
 from django.utils import timezone
 
 from apps.channels.registry import KINDS, adapter
-from apps.templates import mail_html
+from apps.templates import mail_html, words
 from apps.templates.errors import NoBody
 from apps.templates.lint import Finding
 from apps.templates.lint import lint as lint_content
@@ -82,7 +82,7 @@ def publishable(kind: str, body: Body) -> dict[str, object]:
 
 def lint(source: Source) -> list[Finding]:
     """The findings of a draft or of a version."""
-    return lint_content(source.variables, source.bodies, source.language)
+    return [*lint_content(source.variables, source.bodies, source.language), *words.findings(source)]
 
 
 def example_values(source: Source) -> dict[str, object]:

@@ -18,6 +18,7 @@ from apps.templates.lint import lint
 from apps.templates.models import MessageTemplate, TemplateVersion
 from apps.templates.render import UNSUBSCRIBE_URL, placeholders
 from apps.templates.selectors import Preview, preview, publishable
+from apps.templates.words import findings as findings_of_words
 
 __all__ = [
     "NotPublishable",
@@ -94,7 +95,7 @@ def publish_version(*, actor: object, template: MessageTemplate, shown: str = ""
     draft = MessageTemplate.objects.select_for_update().get(pk=template.pk)
     if shown and shown != draft_hash(draft):
         raise TemplateError(_("The draft was changed meanwhile: look at it again before you publish."))
-    findings = lint(draft.variables, draft.bodies, draft.language)
+    findings = [*lint(draft.variables, draft.bodies, draft.language), *findings_of_words(draft)]
     if any(finding.level == "error" for finding in findings):
         raise NotPublishable(findings)
     if not settings.UMS_PUBLIC_URL and _uses(draft, UNSUBSCRIBE_URL):

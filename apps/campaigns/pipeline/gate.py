@@ -25,6 +25,7 @@ from apps.campaigns.pipeline.rules.consent import Consent
 from apps.campaigns.pipeline.rules.contact import ContactRule
 from apps.campaigns.pipeline.rules.rule import Asked, Returning, Rule, hold, stop
 from apps.campaigns.pipeline.rules.whitelist import Whitelist
+from apps.campaigns.pipeline.rules.words import SensitiveWords
 from ums_site.clock import transaction_now
 
 __all__ = ["RULES", "Asked", "Returning", "Rule", "hold", "look", "note_marks", "rules_of", "stop", "take"]
@@ -32,6 +33,7 @@ __all__ = ["RULES", "Asked", "Returning", "Rule", "hold", "look", "note_marks", 
 RULES: list[Rule] = [
     Whitelist(),
     Consent(),
+    SensitiveWords(),
     Ceiling(),
     ContactRule(),
     Allowances(),  # the last one, for as short as can be: it locks rows that everybody wants

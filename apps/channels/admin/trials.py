@@ -92,6 +92,8 @@ def _sent(
         if chosen.text and known:
             content = known.content(chosen.text, account.kind, form.values())
             whose["text"] = chosen.text
+        if known and (words := known.words_against(content, account)):
+            raise AccountError({"": words})
         return test_send(actor=request.user, account=account, address=address, content=content, whose=whose)
     except AccountError as refused:
         form.refuse(refused.problems)
