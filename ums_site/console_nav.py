@@ -58,6 +58,8 @@ SECTIONS: list[Section] = [
         [
             Entry(_("Campaigns"), "campaign", model="campaigns.Campaign"),
             Entry(_("Policies"), "route", model="campaigns.Policy"),
+            Entry(_("What if"), "psychology_alt", url_name="admin:what_if", permission="campaigns.ask_what_if"),
+            Entry(_("Replays"), "replay", model="campaigns.Replay"),
             Entry(_("Message templates"), "description", model="templates.MessageTemplate"),
             Entry(_("Messages"), "mail", model="campaigns.Message"),
             Entry(_("Schedules"), "event_repeat", model="campaigns.Schedule"),

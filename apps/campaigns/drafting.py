@@ -79,6 +79,13 @@ def save_weights(*, actor: object, weights: SmartWeights) -> SmartWeights:
     return weights
 
 
+@transaction.atomic
+def delete_weights(*, actor: object, weights: SmartWeights) -> None:
+    """The class falls back to the weights of every class, or to the built-in ones."""
+    audit.record(actor=actor, verb="delete_weights", what=weights, detail={"class": weights.message_class or "*"})
+    weights.delete()
+
+
 def store_forecast(*, actor: object, campaign: Campaign) -> dict[str, Any]:
     """Makes the forecast of a draft in this process and keeps it. Raises CampaignError once it is no draft any more."""
     made = forecast_now(actor=actor, campaign=campaign)

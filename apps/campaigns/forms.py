@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.campaigns.models import Policy
-from apps.campaigns.policy import problems
+from apps.campaigns.policy_problems import found_in
 from apps.campaigns.words import CLASSES
 from apps.partners.models import BusinessLine
 from apps.templates.models import TemplateVersion
@@ -97,11 +97,15 @@ def audience_of(parts: dict[str, list[str]]) -> dict[str, Any]:
 
 
 class PolicyForm(forms.ModelForm):
-    """Code, name and the plan; the plan's field is JSON that the page's editor fills."""
+    """Code, name and the plan, whose field is JSON that the page's editor fills. `problems` are those of the plan by place."""
 
     plan = forms.CharField(
         label=_("Plan"), widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false"}), strip=True
     )
+    note = forms.CharField(
+        label=_("What changed and why"), max_length=200, required=False, help_text=_("It stands beside the version.")
+    )
+    based_on = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
     class Meta:
         model = Policy
@@ -109,21 +113,28 @@ class PolicyForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.problems: dict[str, str] = {}
         if self.instance.pk:
             self.initial["plan"] = json.dumps(self.instance.plan, ensure_ascii=False, indent=2)
+            self.initial["based_on"] = self.instance.number
             self.fields["code"].disabled = True
         for field in self.fields.values():
             field.widget.attrs["class"] = "ums-input"
 
     def clean_plan(self) -> dict[str, Any]:
-        try:
-            plan = json.loads(self.cleaned_data["plan"])
-        except ValueError as bad:
-            raise forms.ValidationError(_("The plan is not readable as JSON: %(why)s."), params={"why": bad}) from bad
-        found = problems(plan)
-        if found:
-            raise forms.ValidationError([f"{place}: {words}" for place, words in found.items()])
+        plan = read_plan(self.cleaned_data["plan"])
+        self.problems = found_in(plan)
+        if self.problems:
+            raise forms.ValidationError([f"{place}: {words}" for place, words in self.problems.items()])
         return dict(plan)
+
+
+def read_plan(text: str) -> Any:
+    """The JSON of a plan. Raises ValidationError."""
+    try:
+        return json.loads(text)
+    except ValueError as bad:
+        raise forms.ValidationError(_("The plan is not readable as JSON: %(why)s."), params={"why": bad}) from bad
 
 
 class ReasonForm(forms.Form):

@@ -20,6 +20,7 @@ from apps.campaigns.pipeline.receipts import merge_next
 from apps.campaigns.pipeline.replies import handle_next
 from apps.campaigns.pipeline.settle import follow_up_next
 from apps.campaigns.pipeline.transports import Transports
+from apps.campaigns.replays import replay_due
 from apps.channels.provider_templates import refresh_due
 from apps.channels.registry import session_kinds
 from apps.users.importing import job as imports
@@ -27,7 +28,7 @@ from ums_site.clock import boottime
 from ums_site.queues import heard
 
 # What lane `work` does; apps above this one add theirs when they start.
-BACKGROUND: list[Callable[[], int]] = [imports.run_due, refresh_due, count_due, forecast.run_due]
+BACKGROUND: list[Callable[[], int]] = [imports.run_due, refresh_due, count_due, forecast.run_due, replay_due]
 
 NEXT_DUE = """
 SELECT extract(epoch FROM min(not_before) - now()) FROM campaigns_batch b

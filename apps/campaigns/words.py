@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.utils.functional import Promise
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from apps.partners.classes import CLASSES
 
@@ -89,6 +86,9 @@ REASONS: dict[str, Words] = {
     "sensitive_word": _("the text has a word of a list of sensitive words"),
     "holdout": _("left out as one of a holdout group"),
     "bad_address": _("the address is malformed"),
+    "no_address": _("no address of this kind"),
+    "other_scope": _("the address is for another business line or account"),
+    "condition": _("the policy's condition does not fit the person"),
     "campaign_cancelled": _("the campaign was cancelled"),
     "recalled": _("it was called off"),
     "no_longer_needed": _("another channel had reached the person"),
@@ -190,42 +190,3 @@ def _minutes(count: int) -> str:
 
 def _seconds(count: int) -> str:
     return ngettext("%(count)s second", "%(count)s seconds", count) % {"count": count}
-
-
-def policy_in_words(plan: Mapping[str, Any]) -> list[str]:
-    """A sentence for each step of a policy or of a frozen plan, and one about its end where it has one."""
-    said = [_step_in_words(step, last=step is plan["steps"][-1]) for step in plan.get("steps", [])]
-    if plan.get("expires_seconds"):
-        said.append(gettext("Gives up after %(time)s.") % {"time": seconds_in_words(plan["expires_seconds"])})
-    return said
-
-
-def _step_in_words(step: Mapping[str, Any], *, last: bool) -> str:
-    names = [_channel_in_words(one) for one in step.get("channels", [])]
-    if len(names) == 1:
-        how = gettext("Send over %(channel)s.") % {"channel": names[0]}
-    elif step.get("mode", "first") == "all":
-        how = gettext("Send over all of these at once: %(channels)s.") % {"channels": ", ".join(names)}
-    else:
-        how = gettext("Send over the first of these that reaches the person: %(channels)s.") % {
-            "channels": ", ".join(names)
-        }
-    return how if last else f"{how} {_until_in_words(step)}"
-
-
-def _channel_in_words(channel: Mapping[str, Any]) -> str:
-    name = str(channel.get("account", "?"))
-    if channel.get("only_tag"):
-        return gettext("%(channel)s (only people tagged %(tag)s)") % {"channel": name, "tag": channel["only_tag"]}
-    return name
-
-
-def _until_in_words(step: Mapping[str, Any]) -> str:
-    wait = step.get("wait_seconds")
-    if not wait:
-        return gettext("The next step follows only when this one definitely failed.")
-    if step.get("until", "delivered") == "accepted":
-        return gettext("If the provider has not taken it within %(time)s, the next step follows.") % {
-            "time": seconds_in_words(wait)
-        }
-    return gettext("If it is not delivered within %(time)s, the next step follows.") % {"time": seconds_in_words(wait)}

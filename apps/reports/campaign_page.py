@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 
 from apps.campaigns.allowances_in_words import rows
 from apps.campaigns.models import Campaign
+from apps.campaigns.policy_words import policy_in_words
 from apps.campaigns.progress import is_over
 from apps.campaigns.recalling import recall_progress
 from apps.campaigns.states import CampaignState
-from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, STATE_TONES, policy_in_words, reason_in_words
+from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, STATE_TONES, reason_in_words
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import KINDS, adapter
 from apps.partners.allowances import remaining
@@ -145,7 +146,7 @@ def _reasons(campaign: Campaign, figures: Figures) -> list[tuple[str, int, str]]
 def _versus(campaign: Campaign, figures: Figures) -> list[tuple[str, str, str]]:
     """What was forecast beside what came of it."""
     said = campaign.forecast
-    if not said or said.get("given"):
+    if not said:
         return []
     blocked = sum(said["blocked"].values())
     rows = [

@@ -1,11 +1,10 @@
-"""Accounts are made from their kind's declaration, secrets never come back; policies are written with an editor."""
+"""Accounts are made from their kind's declaration, secrets never come back."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
 
-from apps.campaigns.models import Policy
 from apps.channels.models import ChannelAccount
 from apps.channels.services import opened
 from tests.console.conftest import Scene, Watched
@@ -59,22 +58,3 @@ def test_a_test_message_says_what_came_of_it(console: Watched, scene: Scene) -> 
     page.get_by_role("button", name="Send it").click()
     expect(page.get_by_role("status").filter(has_text="Unavailable")).to_be_visible()  # nobody listens at port 9
     expect(page.get_by_role("heading", name="Not taken")).to_be_visible()
-
-
-def test_a_policy_is_written_with_the_editor_and_read_as_sentences(console: Watched, scene: Scene) -> None:
-    console.sign_in("boss")
-    page = console.page
-    console.goto("/console/campaigns/policy/add/")
-    page.fill("[name=name]", "Twice")
-    page.fill("[name=code]", "twice")
-    page.get_by_role("button", name="Add a step").click()
-    page.get_by_label("within seconds").fill("0")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("steps[0].wait_seconds: Give seconds")).to_be_visible()
-    assert not Policy.objects.filter(code="twice").exists()
-    page.get_by_label("within seconds").fill("7200")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_text("If it is not delivered within 2 hours, the next step follows.")).to_be_visible()
-    plan = Policy.objects.get(code="twice").plan
-    assert [step["channels"] for step in plan["steps"]] == [[{"account": "sms-main"}], [{"account": "sms-main"}]]
-    assert plan["steps"][0]["wait_seconds"] == 7200

@@ -5,7 +5,9 @@ from apps.campaigns.admin.campaigns import CampaignAdmin
 from apps.campaigns.admin.messages import MessageAdmin
 from apps.campaigns.admin.policies import PolicyAdmin
 from apps.campaigns.admin.receipts import ReceiptInboxAdmin
+from apps.campaigns.admin.replays import ReplayAdmin
 from apps.campaigns.admin.saved import SavedMessageAdmin
+from apps.campaigns.admin.smart import SmartWeightsAdmin
 
 __all__ = [
     "AllowanceAdmin",
@@ -13,5 +15,7 @@ __all__ = [
     "MessageAdmin",
     "PolicyAdmin",
     "ReceiptInboxAdmin",
+    "ReplayAdmin",
     "SavedMessageAdmin",
+    "SmartWeightsAdmin",
 ]

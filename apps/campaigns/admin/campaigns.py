@@ -21,9 +21,10 @@ from apps.campaigns.drafting import store_forecast
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.forms import TAG_PARTS, CampaignForm, audience_of
 from apps.campaigns.models import Campaign
+from apps.campaigns.policy_words import policy_in_words
 from apps.campaigns.progress import is_over, progress
 from apps.campaigns.states import CampaignState, may
-from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, policy_in_words
+from apps.campaigns.words import CAMPAIGN_STATES, CLASSES
 from apps.users import audience
 from ums_site.confirm import Question, confirmed
 

@@ -11,8 +11,9 @@ from django.utils.translation import gettext as _
 
 from apps.campaigns.forecast import one_person
 from apps.campaigns.models import Campaign
+from apps.campaigns.policy_words import policy_in_words
 from apps.campaigns.states import CampaignState
-from apps.campaigns.words import CLASSES, policy_in_words, reason_in_words, seconds_in_words
+from apps.campaigns.words import CLASSES, reason_in_words, seconds_in_words
 from apps.channels.contract import Adapter
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter

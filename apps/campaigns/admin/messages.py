@@ -20,8 +20,9 @@ from apps.campaigns.admin import recalls
 from apps.campaigns.admin.reading import ReadOnlyAdmin
 from apps.campaigns.evidence import evidence_of
 from apps.campaigns.models import Campaign, Message
+from apps.campaigns.policy_words import policy_in_words
 from apps.campaigns.timeline import message_timeline
-from apps.campaigns.words import CLASSES, MESSAGE_STATES, policy_in_words, reason_in_words
+from apps.campaigns.words import CLASSES, MESSAGE_STATES, reason_in_words
 from apps.users.models import Recipient
 from ums_site.clock import database_now
 from ums_site.ids import first_row_id, moment_of

@@ -6,15 +6,20 @@ on its own audience, or, where none was made (the API), the pieces of the templa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+
+from django.db import connection
 
 from apps.campaigns.models import Campaign
 from apps.campaigns.pipeline.loaded import loaded_plan
 from apps.campaigns.pipeline.score_sql import Priced, class_experience, score_sql, weights_for
 from apps.campaigns.policy import StepChannel
 from apps.campaigns.scoring import NONE, Weights
-from apps.channels.models import ChannelAccount
+from apps.channels.prices import PRICE_AT
 from apps.channels.registry import adapter
 from apps.templates.errors import NoBody
 from apps.templates.models import TemplateVersion
@@ -49,17 +54,34 @@ def _known(campaign: Campaign) -> tuple[Weights, dict[int, Priced]]:
 def _priced(campaign: Campaign) -> dict[int, Priced]:
     channels = loaded_plan(campaign).channels()
     accounts = sorted({one.account_id for one in channels})
-    prices = dict(ChannelAccount.objects.filter(pk__in=accounts).values_list("pk", "price"))
+    prices = prices_now(accounts, campaign.message_class)
     known = class_experience(campaign.message_class, accounts)
     return {
         one.slot: Priced(
             one.slot,
             one.account_id,
-            float(prices.get(one.account_id, 0)) * pieces_of(campaign, one),
+            float(prices[one.account_id]) * pieces_of(campaign, one),
             known.get(one.account_id, NONE),
         )
         for one in channels
     }
+
+
+def prices_now(account_ids: Sequence[int], message_class: str) -> dict[int, Decimal]:
+    """What a unit costs over each account for a class at this moment."""
+    return prices_at(account_ids, message_class, None)
+
+
+def prices_at(account_ids: Sequence[int], message_class: str, at: datetime | None) -> dict[int, Decimal]:
+    """The same at a moment (None: now); an account that had no price yet costs what it costs now."""
+    price = PRICE_AT.format(account="a.id", message_class="v.class", at="v.at")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT a.id, coalesce({price}, a.price) FROM ums_channels_channelaccount a, "
+            "(SELECT %s::text AS class, coalesce(%s::timestamptz, now()) AS at) v WHERE a.id = ANY(%s)",
+            [message_class, at, list(account_ids)],
+        )
+        return dict(cursor.fetchall())
 
 
 def pieces_of(campaign: Campaign, channel: StepChannel) -> float:
