@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from apps.campaigns.holdouts import held_out
 from apps.campaigns.models import Campaign
 from apps.campaigns.states import MessageClass
-from apps.users.protection import allowed_recipient, blocked_recipient, consenting_recipient
+from apps.users.protection import allowed_recipient, blocked_recipient, consenting_recipient, has_whitelist
 
 PeopleRule = Callable[[Campaign], tuple[str, list[Any]] | None]
 
@@ -38,6 +39,16 @@ def _no_consent(campaign: Campaign) -> tuple[str, list[Any]] | None:
     return f"NOT {consenting}", values
 
 
+def _held_out(campaign: Campaign) -> tuple[str, list[Any]] | None:
+    found = held_out(campaign)
+    if found is None or not has_whitelist():
+        return found
+    allowed, values = allowed_recipient(
+        message_class=campaign.message_class, business_line_id=campaign.business_line_id
+    )
+    return f"({found[0]} AND NOT {allowed})", [*found[1], *values]
+
+
 def needs_consent(campaign: Campaign) -> bool:
     """Whether this campaign's line holds marketing back from whoever has not agreed to it."""
     return campaign.message_class == MessageClass.MARKETING and campaign.business_line.consent_required
@@ -48,6 +59,7 @@ PEOPLE_RULES: dict[str, PeopleRule] = {
     "blacklisted": _blacklisted,
     "not_whitelisted": _not_whitelisted,
     "no_consent": _no_consent,
+    "holdout": _held_out,  # the last one: a group is compared with people who might have been written to
 }
 
 
