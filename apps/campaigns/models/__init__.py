@@ -3,6 +3,7 @@
 from apps.campaigns.models.approvals import Approval, ApprovalRule, ApprovalVote
 from apps.campaigns.models.caps import Contact, DuplicateGuard, FrequencyCap, Holdout, Withheld
 from apps.campaigns.models.decisions import Decision
+from apps.campaigns.models.failover import AccountTrouble
 from apps.campaigns.models.forecasts import AudiencePart, Forecast
 from apps.campaigns.models.lists import TargetList, TargetListRow
 from apps.campaigns.models.policies import Policy, PolicyVersion
@@ -26,6 +27,7 @@ __all__ = [
     "Approval",
     "ApprovalRule",
     "ApprovalVote",
+    "AccountTrouble",
     "Attempt",
     "AudiencePart",
     "Batch",

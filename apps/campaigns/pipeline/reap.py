@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from apps.campaigns.ambiguity import History, after_crash
 from apps.campaigns.approving import expire_approvals
 from apps.campaigns.models import Batch
+from apps.campaigns.pipeline.failover import fail_over
 from apps.campaigns.pipeline.money import keep_budgets
 from apps.campaigns.pipeline.offline import expire_due
 from apps.campaigns.pipeline.settle import settle_batch
@@ -80,6 +81,7 @@ def tick() -> None:
             pass
         keep_budgets()
         expire_due()
+        fail_over()
         cursor.execute(FINISHED)
         cursor.execute(LANES_WITH_WORK, [list(session_kinds())])
         for (lane,) in cursor.fetchall():
