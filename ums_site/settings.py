@@ -197,6 +197,8 @@ SPECTACULAR_SETTINGS = {
         "MessageState": "apps.campaigns.states.MessageState",
         "DeliveryState": "apps.campaigns.states.DeliveryState",
         "MessageClass": "apps.campaigns.states.MessageClass",
+        "CampaignState": "apps.campaigns.states.CampaignState",
+        "ApprovalState": "apps.campaigns.states.ApprovalState",
     },
 }
 IMPORT_EXPORT_USE_TRANSACTIONS = True

@@ -15,6 +15,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from apps.campaigns.accepting_approval import ask_for_approval
+from apps.campaigns.approvals import RULES_COLUMN
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign, Policy
 from apps.campaigns.pipeline.window import PAYLOAD_PLACE
@@ -32,14 +34,15 @@ MOST_AT_ONCE = 5000
 Statement = tuple[str, Sequence[Any]]
 
 COLUMNS = f"""
-clock_timestamp(), ARRAY(SELECT ums_id() FROM generate_series(1, %s)), {USABLE_COLUMN}, {DOOR_COLUMN},
+clock_timestamp(), ARRAY(SELECT ums_id() FROM generate_series(1, %s)), {USABLE_COLUMN}, {DOOR_COLUMN}, {RULES_COLUMN},
 (SELECT json_object_agg(r.user_id, r.id)::text FROM users_recipient r
  WHERE r.user_id = ANY(ARRAY(SELECT json_array_elements_text(%s::json))))
 """
 INSERT_CAMPAIGN = """
 INSERT INTO campaigns_campaign (id, name, business_line_id, message_class, template_version_id, policy_code, policy_number,
-  plan, audience, state, lane, priority, expires_at, expand_cursor, expand_end, planned_count, source, created_at, started_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, %s, %s, %s)
+  plan, audience, state, lane, priority, expires_at, expand_cursor, expand_end, planned_count, source, created_at, started_at,
+  forecast)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s, %s, %s, %s, %s)
 """
 INSERT_MESSAGES = """
 INSERT INTO campaigns_message (id, campaign_id, recipient_id, binding_id, state, reason, step, finished_at)
@@ -74,6 +77,7 @@ class Known:
     accounts: Sequence[AccountFacts]
     people: Mapping[str, int]
     quotas: str | None = None  # what the line's quotas of messages are, as DOOR_COLUMN says it
+    rules: str | None = None  # the rules of approval, as RULES_COLUMN says them
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,9 @@ def asked_of(business_line: BusinessLine, items: Sequence[NewMessage], message_c
 
 def known(row: Sequence[Any]) -> Known:
     """Reads the columns of `asked_of`."""
-    now, ids, accounts, quotas, people = row
+    now, ids, accounts, quotas, rules, people = row
     campaign_id, *rest = sorted(ids)
-    return Known(now, campaign_id, rest, facts_from(accounts or "[]"), json.loads(people or "{}"), quotas)
+    return Known(now, campaign_id, rest, facts_from(accounts or "[]"), json.loads(people or "{}"), quotas, rules)
 
 
 @transaction.atomic(savepoint=False)
@@ -130,6 +134,7 @@ def accept_messages(
             known=known(row),
             expires_at=expires_at,
             name=name,
+            actor=actor,
         )
         with walls():
             for statement, its_values in done.writes:
@@ -147,8 +152,13 @@ def decide(
     known: Known,
     expires_at: datetime | None = None,
     name: str = "",
+    actor: object = None,
 ) -> Accepted:
-    """What `accept_messages` promises, once the caller has run `writes` in this transaction. Raises CampaignError."""
+    """What `accept_messages` promises, once the caller has run `writes` in this transaction. Raises CampaignError.
+
+    What a rule of approval asks for is durable just the same, and waits as AWAITING_APPROVAL; `actor` (a caller or its
+    key) is then nobody to approve it.
+    """
     if not 0 < len(items) <= MOST_AT_ONCE:
         raise CampaignError(_("Give between 1 and %(most)s messages.") % {"most": MOST_AT_ONCE}, "messages")
     campaign = new_campaign(
@@ -170,11 +180,20 @@ def decide(
     people, bindings, reasons = (list(column) for column in zip(*rows, strict=True))
     ids = _array(known.ids)
     messages = (INSERT_MESSAGES, [campaign.pk, ids, _array(people), _array(bindings), _words(reasons)])
-    ring(campaign.lane)
+    approval = ask_for_approval(
+        actor=actor,
+        campaign=campaign,
+        version=template_version,
+        items=items,
+        accounts=known.accounts,
+        rules=known.rules,
+    )
+    if not approval:
+        ring(campaign.lane)
     quotas = at_the_door(
         known.quotas, reasons.count(""), known.now
     )  # the last to be locked, the first to be free again
-    writes = [_campaign_row(campaign), messages, *_payloads(known.ids, items), *quotas]
+    writes = [_campaign_row(campaign), messages, *_payloads(known.ids, items), *approval, *quotas]
     return Accepted(campaign, known.ids, reasons, writes)
 
 
@@ -183,6 +202,7 @@ def _campaign_row(held: Campaign) -> Statement:
         held.pk, held.name, held.business_line_id, held.message_class, held.template_version_id, held.policy_code,
         held.policy_number, json.dumps(held.plan), json.dumps(held.audience), str(held.state), str(held.lane), held.priority,
         held.expires_at, held.expand_end, held.planned_count, held.source, held.created_at, held.started_at,
+        None if held.forecast is None else json.dumps(held.forecast),
     ]  # fmt: skip
     return INSERT_CAMPAIGN, values
 

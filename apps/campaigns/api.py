@@ -45,7 +45,8 @@ class SingleView(APIView):
         operation_id="send_message",
         summary="Send one message",
         description="The answer 202 means that the message is durable and will end in exactly one final state. "
-        "A retry with the same Idempotency-Key never sends twice.",
+        "A retry with the same Idempotency-Key never sends twice. Where a rule says that somebody must approve it, "
+        "`campaign_state` is `AWAITING_APPROVAL`: it is kept, and sent once that was done.",
         parameters=[bodies.KEY_PARAMETER, bodies.REPLAYED],
         request=bodies.SingleSerializer,
         responses={202: bodies.TakenSingleSerializer, **bodies.REFUSALS},
@@ -164,7 +165,7 @@ def _take(request: Request, read: Callable[[object], Asked], *, single: bool) ->
             line,
             key,
             hashed,
-            lambda row: take_order(line, asked, row, single=single),
+            lambda row: take_order(line, asked, row, single=single, actor=request.user),
             asked_ahead(line, asked),
             request.auth,
         )

@@ -38,7 +38,9 @@ def asked_ahead(business_line: BusinessLine, asked: Asked) -> Statement:
     return f"{LATEST}, {columns}", [asked.template, code, *values]
 
 
-def take_order(business_line: BusinessLine, asked: Asked, row: Sequence[Any], *, single: bool) -> Answer:
+def take_order(
+    business_line: BusinessLine, asked: Asked, row: Sequence[Any], *, single: bool, actor: object = None
+) -> Answer:
     """The answer to what was asked, with what must be written for it. Raises BadBody; then nothing may be written."""
     version_id, changed, *rest = row
     version, policy = _named(asked, version_id, changed)
@@ -53,6 +55,7 @@ def take_order(business_line: BusinessLine, asked: Asked, row: Sequence[Any], *,
             known=known(rest),
             expires_at=asked.expires_at,
             name=asked.template,
+            actor=actor,
         )
     except CampaignError as bad:
         raise BadBody({bad.field or "body": bad.message}) from bad
@@ -125,7 +128,8 @@ def _told(done: Accepted, references: Sequence[str], single: bool) -> str:
         {"id": str(one), "state": "INVALID" if reason else "PLANNED", "reason": reason, "client_ref": reference or None}
         for one, reason, reference in zip(done.ids, done.reasons, references, strict=True)
     ]
+    order = {"campaign_id": str(done.campaign.pk), "campaign_state": str(done.campaign.state)}
     if single:
-        return json.dumps({**told[0], "campaign_id": str(done.campaign.pk)}, ensure_ascii=False)
-    whole = {"campaign_id": str(done.campaign.pk), "accepted": len(told), "messages": told}
+        return json.dumps({**told[0], **order}, ensure_ascii=False)
+    whole = {**order, "accepted": len(told), "messages": told}
     return json.dumps(whole, ensure_ascii=False)

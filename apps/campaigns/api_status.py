@@ -10,7 +10,7 @@ from django.db import connection
 from ums_site.ids import SHIFT, moment_of
 
 MESSAGE = """
-SELECT m.campaign_id, m.state, m.reason, m.finished_at, c.message_class
+SELECT m.campaign_id, m.state, m.reason, m.finished_at, c.message_class, c.state
 FROM campaigns_message m JOIN campaigns_campaign c ON c.id = m.campaign_id
 WHERE m.id = %s AND c.business_line_id = %s
 """
@@ -35,10 +35,11 @@ def message_status(message_id: int, business_line_id: int) -> dict[str, Any] | N
             return None
         cursor.execute(DELIVERIES, {"message": message_id, "first": message_id >> SHIFT << SHIFT})
         deliveries = cursor.fetchall()
-    campaign_id, state, reason, finished_at, message_class = row
+    campaign_id, state, reason, finished_at, message_class, campaign_state = row
     return {
         "id": str(message_id),
         "campaign_id": str(campaign_id),
+        "campaign_state": campaign_state,
         "class": message_class,
         "state": state,
         "reason": reason,

@@ -16,7 +16,7 @@ from apps.campaigns.approvals import (
     vote_seal,
     voter_of,
 )
-from apps.campaigns.binding import bound_hash
+from apps.campaigns.binding import bound_of, digest_of
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Approval, ApprovalRule, ApprovalVote, Campaign
 from apps.campaigns.services import begin_campaign, call_off
@@ -110,10 +110,11 @@ def _check(actor: object, held: Approval, campaign: Campaign, seen_hash: str) ->
     refused = why_not(actor=actor, approval=held, campaign=campaign)
     if refused:
         raise CampaignError(refused)
-    now_hash = bound_hash(campaign)
+    bound = bound_of(campaign)
+    now_hash = digest_of(bound)
     if not held.bound_hash:  # an API call is bound to what stands there when it is first decided on
-        held.bound_hash = now_hash
-        held.save(update_fields=["bound_hash"])
+        held.bound, held.bound_hash = bound, now_hash
+        held.save(update_fields=["bound", "bound_hash"])
     if not held.bound_hash == now_hash == seen_hash:
         raise Changed(_("It was changed since this page was shown: look at it again."), "hash")
 

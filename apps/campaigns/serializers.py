@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework import serializers
 
 from apps.campaigns.accepting import MOST_AT_ONCE
-from apps.campaigns.states import DeliveryState, MessageClass, MessageState, RecallState
+from apps.campaigns.states import ApprovalState, CampaignState, DeliveryState, MessageClass, MessageState, RecallState
 from apps.partners.idempotency import HEADER, LONGEST_KEY
 
 TO_PERSON = {"user_id": "u-10001"}
@@ -48,11 +48,13 @@ ACCEPTED = {
     "reason": "",
     "client_ref": "login-7781",
     "campaign_id": "251658240000000000",
+    "campaign_state": "EXPANDING",
 }
 
 
 ACCEPTED_BATCH = {
     "campaign_id": "251658240000000000",
+    "campaign_state": "AWAITING_APPROVAL",
     "accepted": 2,
     "messages": [
         {"id": "251658240000000001", "state": "PLANNED", "reason": "", "client_ref": "row-1"},
@@ -62,6 +64,7 @@ ACCEPTED_BATCH = {
 STATUS = {
     "id": "251658240000000001",
     "campaign_id": "251658240000000000",
+    "campaign_state": "FINISHED",
     "class": "otp",
     "state": "SUCCEEDED",
     "reason": "",
@@ -171,12 +174,20 @@ class TakenSerializer(serializers.Serializer):
     client_ref = serializers.CharField(allow_null=True)
 
 
+ORDER_STATE = serializers.ChoiceField(
+    [str(one) for one in CampaignState],
+    help_text="`AWAITING_APPROVAL`: kept, and sent once somebody else agreed to it.",
+)
+
+
 class TakenSingleSerializer(TakenSerializer):
     campaign_id = serializers.CharField()
+    campaign_state = ORDER_STATE
 
 
 class TakenBatchSerializer(serializers.Serializer):
     campaign_id = serializers.CharField()
+    campaign_state = ORDER_STATE
     accepted = serializers.IntegerField()
     messages = TakenSerializer(many=True, help_text="In the order of the request.")
 
@@ -209,6 +220,7 @@ class StatusSerializer(serializers.Serializer):
 
     id = serializers.CharField()
     campaign_id = serializers.CharField()
+    campaign_state = ORDER_STATE
     state = serializers.ChoiceField([str(one) for one in MessageState])
     reason = serializers.CharField(allow_blank=True)
     accepted_at = serializers.DateTimeField(help_text="By this API.")
@@ -278,3 +290,36 @@ REPLAYED = OpenApiParameter(
     response=[202],
     description="`true` where this is the stored answer of an earlier call with the same key and body.",
 )
+
+
+class VoteSerializer(serializers.Serializer):
+    who = serializers.CharField()
+    verdict = serializers.ChoiceField(["approve", "reject"])
+    note = serializers.CharField(allow_blank=True)
+    at = serializers.DateTimeField()
+
+
+class ApprovalSerializer(serializers.Serializer):
+    """One request for approval, and exactly what it is for: `hash` stands for all of `bound`."""
+
+    id = serializers.CharField()
+    campaign_id = serializers.CharField()
+    campaign_name = serializers.CharField()
+    campaign_state = ORDER_STATE
+    state = serializers.ChoiceField([str(one) for one in ApprovalState])
+    hash = serializers.CharField()
+    bound = serializers.DictField(help_text="Content, people, plan, ceiling, time and price, as they stand.")
+    needs = serializers.ListField(child=serializers.DictField(), help_text="Rules, and how many must agree for each.")
+    requested_by = serializers.CharField()
+    requested_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    reason = serializers.CharField(allow_blank=True)
+    votes = VoteSerializer(many=True)
+
+
+class DecisionSerializer(serializers.Serializer):
+    """A verdict on exactly what `hash` stands for."""
+
+    verdict = serializers.ChoiceField(["approve", "reject"])
+    hash = serializers.CharField(help_text="As it was shown; where it was changed since, the answer is 409.")
+    note = serializers.CharField(required=False, max_length=400, help_text="Needed for a refusal.")

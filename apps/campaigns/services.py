@@ -215,7 +215,8 @@ def begin_campaign(*, actor: object, held: Campaign, now: datetime) -> Campaign:
         held.state = CampaignState.SCHEDULED
     else:
         held.state, held.started_at = CampaignState.EXPANDING, now
-        held.expand_end = Recipient.objects.order_by("-id").values_list("id", flat=True).first() or 0
+        if held.audience["kind"] == "filter":
+            held.expand_end = Recipient.objects.order_by("-id").values_list("id", flat=True).first() or 0
     held.save(update_fields=["state", "started_at", "expand_end"])
     audit.record(actor=actor, verb="submit", what=held, detail={"state": str(held.state)})
     ring(held.lane)

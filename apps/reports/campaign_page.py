@@ -146,7 +146,7 @@ def _reasons(campaign: Campaign, figures: Figures) -> list[tuple[str, int, str]]
 def _versus(campaign: Campaign, figures: Figures) -> list[tuple[str, str, str]]:
     """What was forecast beside what came of it."""
     said = campaign.forecast
-    if not said:
+    if not said or said.get("given"):
         return []
     blocked = sum(said["blocked"].values())
     rows = [

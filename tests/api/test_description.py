@@ -28,6 +28,10 @@ def test_every_call_is_described_with_its_answers(description: dict[str, Any]) -
         "/api/v1/messages/{message_id}",
         "/api/v1/accounts/{code}/token",
         "/api/v1/quota",
+        "/api/v1/presence",
+        "/api/v1/approvals",
+        "/api/v1/approvals/{approval_id}",
+        "/api/v1/approvals/{approval_id}/decision",
     }
     for path in ("/api/v1/messages", "/api/v1/messages/batch"):
         call = paths[path]["post"]
