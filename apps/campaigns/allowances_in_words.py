@@ -75,5 +75,5 @@ def whose(held: Allowance) -> str:
 def renewal(left: Remaining) -> str:
     """When there is room again."""
     if left.resets_at is None:
-        return _("not renewed by itself")
-    return _("renewed %(when)s") % {"when": date_format(timezone.localtime(left.resets_at), "Y-m-d H:i")}
+        return _("not by itself")
+    return date_format(timezone.localtime(left.resets_at), "Y-m-d H:i")

@@ -23,6 +23,7 @@ from tests.chaos import provider_faults as faults
 from tests.chaos.expected import Expected, Scenario
 from tests.chaos.field import OPEN, Field, send_signal, sha256
 from tests.chaos.ground import LEASE_AND_GRACE, phone_of, start_servers, var
+from tests.chaos.quotas import quotas_are_wanted_by_all
 from ums_site import embedded_postgres
 from ums_site.ids import to_base36
 from ums_site.launcher import Process, python
@@ -333,5 +334,6 @@ SCENARIOS: dict[str, Scenario] = {
     "F22": Scenario(faults.account_refused, KINDS_OF_EACH, share=0.2),
     "F23": Scenario(faults.token_ends_early, ("FEISHU", "WECOM"), share=0.5),
     "F25": Scenario(receipts_go_wild, ("NONE",), refusals=True),
+    "F40": Scenario(quotas_are_wanted_by_all, ("NONE",), refusals=True, share=0.25),
     "F26": Scenario(forgery.callbacks_are_forged, ("TENCENT", "FEISHU", "WECOM", "SESSION"), refusals=True, share=0.1),
 }

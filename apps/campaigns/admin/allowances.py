@@ -51,6 +51,8 @@ class AllowanceForm(forms.ModelForm):
                 self.fields[name].choices = [("", empty), *choices]  # type: ignore[attr-defined]
         if "business_line" in self.fields:
             self.fields["business_line"].required = True
+        if self.instance.pk and "most" in self.fields:
+            self.initial["most"] = f"{self.instance.most.normalize():f}"
 
     def clean(self) -> dict[str, Any]:
         held: dict[str, Any] = super().clean() or self.cleaned_data
@@ -85,7 +87,16 @@ class AllowanceAdmin(ModelAdmin):
     """An allowance is switched off, not deleted: what it counted belongs to the story."""
 
     form = AllowanceForm
-    list_display = ["name", "shown_whose", "shown_counts", "shown_limit", "shown_use", "shown_wall", "active"]
+    list_display = [
+        "name",
+        "shown_whose",
+        "shown_counts",
+        "shown_limit",
+        "shown_use",
+        "shown_renewal",
+        "shown_wall",
+        "active",
+    ]
     list_filter = ["active", StandingFilter, "business_line", "unit", "period"]
     list_select_related = ["business_line"]
     search_fields = ["name"]
@@ -103,11 +114,14 @@ class AllowanceAdmin(ModelAdmin):
         return super().has_change_permission(request, obj) and not (obj is not None and obj.campaign_id is not None)
 
     def get_fields(self, request: HttpRequest, obj: Allowance | None = None) -> list[str]:
-        return list(AllowanceForm.Meta.fields)
+        if obj is None:
+            return list(AllowanceForm.Meta.fields)
+        chosen = [name for name in AllowanceForm.Meta.fields if name not in ("message_class", "channel_kind")]
+        return [*chosen[:2], "shown_counts", *chosen[2:]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Allowance | None = None) -> list[str]:
         """What was counted stays comparable: whose it is and what it counts are chosen once."""
-        return ["business_line", "message_class", "channel_kind", "unit", "period", "zone", "currency"] if obj else []
+        return ["business_line", "shown_counts", "unit", "period", "zone", "currency"] if obj else []
 
     def save_model(self, request: HttpRequest, obj: Allowance, form: Any, change: bool) -> None:
         save_allowance(actor=request.user, allowance=obj)
@@ -144,10 +158,14 @@ class AllowanceAdmin(ModelAdmin):
     def shown_use(self, held: Allowance) -> SafeString:
         row = words.row(held.left)  # type: ignore[attr-defined]
         return format_html(
-            '<span class="ums-bar" style="min-width: 8rem"><i class="ums-part-{}" style="width: {}%"></i></span>'
-            '<span class="ums-dim">{} · {} % · {}</span>',
-            row["tone"], row["width"], row["used"], row["percent"], row["resets"],
+            '<div style="min-width: 9rem"><span class="ums-bar"><i class="ums-part-{}" style="width: {}%"></i></span>'
+            '<span class="ums-dim">{} · {} %</span></div>',
+            row["tone"], row["width"], row["used"], row["percent"],
         )  # fmt: skip
+
+    @admin.display(description=_("renewed"))
+    def shown_renewal(self, held: Allowance) -> str:
+        return words.renewal(held.left)  # type: ignore[attr-defined]
 
     @admin.display(description=_("what finds no room"))
     def shown_wall(self, held: Allowance) -> Any:
