@@ -33,6 +33,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from apps.campaigns.policy_checks import MOST_CHANNELS, problems
+from apps.templates.bodies import body_key
 
 __all__ = ["BadPolicy", "Plan", "Step", "StepChannel", "freeze", "load", "problems"]
 
@@ -81,7 +82,7 @@ class StepChannel:
     @property
     def body_key(self) -> str:
         """Under which its text stands in a template version."""
-        return f"{self.kind}/{self.body}" if self.body else self.kind
+        return body_key(self.kind, self.body)
 
     @property
     def conditions(self) -> dict[str, Any]:

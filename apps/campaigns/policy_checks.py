@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+from apps.templates.bodies import VARIANT
+
 MODES = ("all", "first", "smart")
 GOALS = ("accepted", "delivered", "read", "clicked")
 ORDERS = ("smart", "best_reach", "cheapest", "fixed")
@@ -20,7 +22,6 @@ HEAVIEST = 1000
 LONGEST = timedelta(days=30)
 LONGEST_FAILOVER = timedelta(hours=1)
 MONEY = re.compile(r"\d{1,7}(\.\d{1,5})?")
-VARIANT = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 # What a policy may hold; a word beside these is a slip of the pen that would silently change who gets what.
 POLICY_WORDS = frozenset(
     [

@@ -67,7 +67,7 @@ def baseline_accounts(campaign: Campaign) -> tuple[str, list[ChannelAccount]]:
     short = [one.account_id for one in load(campaign.plan).channels() if one.kind.startswith(SHORT_MESSAGES)]
     if short:
         return "", list(ChannelAccount.objects.filter(pk=short[0]))
-    written = [kind for kind in campaign.template_version.bodies if kind.startswith(SHORT_MESSAGES)]
+    written = [kind for kind in campaign.template_version.bodies if kind.startswith(SHORT_MESSAGES) and "/" not in kind]
     return "", list(usable_accounts(campaign.business_line).filter(kind__in=written).order_by("price", "code")[:1])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from django.utils.translation import gettext as _
@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from apps.channels.contract import Adapter
 from apps.channels.registry import KINDS, adapter
 from apps.templates import mail_html
+from apps.templates.bodies import in_order, kind_of, variant_of, well_named
 from apps.templates.formats import Unfit, currency_known, writer
 from apps.templates.render import (
     BUILT_IN,
@@ -29,7 +30,10 @@ Bodies = Mapping[str, Body]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`field` is the name of a content field of `kind`, or "variables", "bodies" where kind is empty."""
+    """`field` is the name of a content field of `kind`, or "variables", "bodies" where kind is empty.
+
+    `kind` is the name of a body: a kind of channel, or a variant of its text.
+    """
 
     level: Literal["error", "warning"]
     kind: str
@@ -44,11 +48,11 @@ class Finding:
         """Where it is, as people call it: the channel and the field."""
         if not self.kind:
             return str(_("Variables") if self.field == "variables" else _("Content"))
-        if self.kind not in KINDS:
+        if kind_of(self.kind) not in KINDS:
             return self.kind
-        one = adapter(self.kind)
+        one = adapter(kind_of(self.kind))
         labels = {part.name: part.label for part in one.content_fields}
-        return f"{one.label} / {labels[self.field]}" if self.field in labels else one.label
+        return " / ".join(part for part in (one.label, variant_of(self.kind), labels.get(self.field, "")) if part)
 
 
 def lint(variables: Sequence[Mapping[str, Any]], bodies: Bodies, locale: str) -> list[Finding]:
@@ -57,19 +61,29 @@ def lint(variables: Sequence[Mapping[str, Any]], bodies: Bodies, locale: str) ->
     if not bodies:
         findings.append(Finding("error", "", "bodies", _("Write the text for at least one channel.")))
     used: set[str] = set()
-    for kind in sorted(bodies, key=lambda kind: [*KINDS, kind].index(kind)):
-        body = bodies[kind]
+    for key in in_order(bodies, list(KINDS)):
+        body, kind = bodies[key], kind_of(key)
         if kind not in KINDS:
-            findings.append(Finding("error", kind, "", _("This kind of channel is not installed: remove its text.")))
+            findings.append(Finding("error", key, "", _("This kind of channel is not installed: remove its text.")))
             continue
+        findings += _variant(key, bodies)
         found, names = _body(adapter(kind), body, BUILT_IN | declared, locale)
-        findings += found
+        findings += [replace(finding, kind=key) for finding in found]
         used.update(names)
     for name in declared:
         if name not in used:
             words = _("%(name)s is declared and not used: use it or remove it.") % {"name": name}
             findings.append(Finding("warning", "", "variables", words))
     return findings
+
+
+def _variant(key: str, bodies: Bodies) -> Iterator[Finding]:
+    if not well_named(key):
+        words = _("A variant is named with small letters, digits and hyphens, at most 30.")
+        yield Finding("error", key, "", words)
+    if kind_of(key) not in bodies:
+        words = _("A variant stands beside the channel's own text: write that one too.")
+        yield Finding("error", key, "", words)
 
 
 def _declarations(variables: Sequence[Mapping[str, Any]], locale: str) -> tuple[list[Finding], dict[str, Variable]]:

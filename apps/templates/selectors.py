@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.channels.registry import KINDS, adapter
 from apps.templates import mail_html, words
+from apps.templates.bodies import in_order, kind_of
 from apps.templates.errors import NoBody
 from apps.templates.lint import Finding
 from apps.templates.lint import lint as lint_content
@@ -38,9 +39,9 @@ class Preview:
 
 @lru_cache(maxsize=2048)
 def compiled(version_id: int, kind: str) -> CompiledBody:
-    """The body of a published version, kept in this process for good: versions never change.
+    """A body of a published version, kept in this process for good: versions never change.
 
-    Raises TemplateVersion.DoesNotExist and NoBody.
+    `kind` is its name, see bodies.py. Raises TemplateVersion.DoesNotExist and NoBody.
     """
     version = TemplateVersion.objects.get(pk=version_id)
     if kind not in version.bodies:
@@ -58,7 +59,7 @@ def preview(source: Source, kind: str, values: Mapping[str, object]) -> Preview:
         raise NoBody(f"There is no text for {kind}.")
     if isinstance(source, MessageTemplate):
         body = publishable(kind, body)
-    one = adapter(kind)
+    one = adapter(kind_of(kind))
     content = _compile(source, kind, body).render(values)
     unit = one.capabilities.price_unit
     return Preview(kind, content, one.pieces(content), _length(content, unit), unit, one.check_content(content))
@@ -73,7 +74,7 @@ def _length(content: Content, price_unit: str) -> int:
 
 def publishable(kind: str, body: Body) -> dict[str, object]:
     """The body as a version holds it: HTML made harmless, all else untouched."""
-    marked = {field.name for field in adapter(kind).content_fields if field.escape == "html"}
+    marked = {field.name for field in adapter(kind_of(kind)).content_fields if field.escape == "html"}
     return {
         name: mail_html.clean(held).html if name in marked and isinstance(held, str) else held
         for name, held in body.items()
@@ -93,12 +94,16 @@ def example_values(source: Source) -> dict[str, object]:
 
 
 def kinds_of(source: Source) -> list[str]:
-    """The kinds of channel that have a body, in the order of the registry, unknown ones last."""
-    return sorted(source.bodies, key=lambda kind: [*KINDS, kind].index(kind))
+    """The names of the bodies that there are, in the order of the registry, unknown ones last."""
+    return in_order(source.bodies, list(KINDS))
 
 
 def _compile(source: Source, kind: str, body: Body) -> CompiledBody:
     variables = [Variable.from_json(held) for held in source.variables]
     return compile_body(
-        body, adapter(kind).content_fields, variables, locale=source.language, zone=timezone.get_default_timezone()
+        body,
+        adapter(kind_of(kind)).content_fields,
+        variables,
+        locale=source.language,
+        zone=timezone.get_default_timezone(),
     )

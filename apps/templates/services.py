@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from apps.channels.registry import KINDS, adapter
 from apps.operators import audit
+from apps.templates.bodies import in_order, kind_of
 from apps.templates.errors import NotPublishable, TemplateError
 from apps.templates.lint import lint
 from apps.templates.models import MessageTemplate, TemplateVersion
@@ -101,7 +102,7 @@ def publish_version(*, actor: object, template: MessageTemplate, shown: str = ""
     if not settings.UMS_PUBLIC_URL and _uses(draft, UNSUBSCRIBE_URL):
         words = _("${%(name)s} needs an address that people can reach: set UMS_PUBLIC_URL, or declare the variable.")
         raise TemplateError(words % {"name": UNSUBSCRIBE_URL})
-    bodies = {kind: publishable(kind, draft.bodies[kind]) for kind in KINDS if kind in draft.bodies}
+    bodies = {kind: publishable(kind, draft.bodies[kind]) for kind in in_order(draft.bodies, list(KINDS))}
     digest = content_hash(draft.variables, bodies, draft.language)
     last = draft.versions.order_by("-number").first()
     if last is not None and last.content_hash == digest:
@@ -134,7 +135,7 @@ def _uses(draft: MessageTemplate, name: str) -> bool:
     """Whether a text of the draft has this placeholder without declaring it."""
     if any(held.get("name") == name for held in draft.variables):
         return False
-    return any(name in placeholders(body, adapter(kind).content_fields) for kind, body in draft.bodies.items())
+    return any(name in placeholders(body, adapter(kind_of(kind)).content_fields) for kind, body in draft.bodies.items())
 
 
 def draft_hash(template: MessageTemplate) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from apps.templates.bodies import kind_of
 from apps.templates.errors import TemplateError
 from apps.templates.lint import Finding
 from apps.templates.models import ListedWord, MessageTemplate, TemplateVersion, WordList
@@ -85,7 +86,7 @@ def findings(source: MessageTemplate | TemplateVersion) -> Iterator[Finding]:
     for kind, body in source.bodies.items():
         for hit in matcher.hits({"bodies": _fixed(body)}):
             one = listings[hit.list_id]
-            if one.kinds and kind not in one.kinds:
+            if one.kinds and kind_of(kind) not in one.kinds:
                 continue
             always = one.action == WordList.Action.BLOCK and not one.classes and not one.lines
             field = hit.place.removeprefix("bodies.").partition(".")[0]

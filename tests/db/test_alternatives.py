@@ -6,11 +6,14 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
 from apps.campaigns.accepting import NewMessage, accept_messages
+from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign, Decision, Delivery, Message
 from apps.channels.models import ChannelAccount
+from apps.templates.services import publish_version, save_draft
 from apps.users.services import tag
 from tests.db.conftest import World
 
@@ -100,3 +103,20 @@ def test_conditions_limit_a_channel_and_an_address_without_a_person_meets_none(w
         )  # fmt: skip
         world.run(made)
         assert Message.objects.get(pk=ids[0]).state == expected
+
+
+def test_a_channel_sends_the_variant_of_the_text_that_it_names(world: World) -> None:
+    world.people(2)
+    own, long = (
+        {"channels": [{"account": "sms-main", **more}], "until": "accepted"} for more in ({}, {"body": "long"})
+    )
+    with pytest.raises(CampaignError, match="sms_aliyun/long"):
+        world.campaign({"steps": [long]})
+    template = world.version.template
+    bodies = template.bodies | {"sms_aliyun/long": template.bodies["sms_aliyun"] | {"text": "长" * 80}}
+    said = {"code": template.code, "name": template.name, "variables": template.variables, "bodies": bodies}
+    save_draft(actor="test", template=template, **said)
+    version = publish_version(actor="test", template=template)
+    for step, pieces in ((own, {1}), (long, {2})):
+        campaign = world.run(world.campaign({"steps": [step]}, template_version=version))
+        assert set(Delivery.objects.filter(campaign_id=campaign.pk).values_list("pieces", flat=True)) == pieces

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from apps.channels.contract import ContentField
-from apps.channels.registry import adapters
+from apps.channels.registry import adapter, adapters
 from apps.templates.admin.rows import Column, RowsField
+from apps.templates.bodies import body_key, kind_of, well_named
 from apps.templates.models import MessageTemplate
 
 PREFIX = "body"
@@ -34,22 +35,39 @@ VARIABLES = (
     Column("source", _("comes from"), (("payload", _("the request")), ("attribute", _("the person")))),
     Column("example", _("example")),
 )
+VARIANTS = (
+    Column("kind", _("channel"), tuple((one.kind, _(one.label)) for one in adapters())),
+    Column("name", _("name")),
+)
 MAPPING = (Column("key", _("name")), Column("text", _("text"), long=True))
 
 
-def field_name(kind: str, field: ContentField) -> str:
-    """The name in the form of one content field."""
-    return f"{PREFIX}__{kind}__{field.name}"
+def field_name(key: str, field: ContentField) -> str:
+    """The name in the form of one content field of a body."""
+    return f"{PREFIX}__{key}__{field.name}"
 
 
 class TemplateForm(forms.ModelForm):
-    """Reads and shows; `with_bodies` adds the fields of every kind."""
+    """Reads and shows; `with_bodies` adds the fields of the bodies, whose names are `keys`."""
+
+    keys: Sequence[str] = ()
 
     variable_rows = RowsField(
         VARIABLES,
         key="name",
         label=_("variables"),
         help_text=_("Use them in the texts as ${name}; $$ is a dollar sign. Money needs a currency such as CNY."),
+    )
+
+    variant_rows = RowsField(
+        VARIANTS,
+        key="name",
+        repeats=True,
+        label=_("new variants"),
+        help_text=_(
+            "Another text for the same channel, which a policy chooses by its name: it begins as a copy of the channel's own "
+            "and goes away when it is emptied. Small letters, digits and hyphens."
+        ),
     )
 
     class Meta:
@@ -64,29 +82,47 @@ class TemplateForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["variable_rows"].initial = self.instance.variables
-        for one in adapters():
-            body = self.instance.bodies.get(one.kind, {})
-            for field in one.content_fields:
+        for key in self.keys:
+            body = self.instance.bodies.get(key, {})
+            for field in adapter(kind_of(key)).content_fields:
                 held = body.get(field.name)
                 if isinstance(held, Mapping):
-                    held = [{"key": key, "text": text} for key, text in held.items()]
-                self.fields[field_name(one.kind, field)].initial = held
+                    held = [{"key": name, "text": text} for name, text in held.items()]
+                self.fields[field_name(key, field)].initial = held
+
+    def clean_variant_rows(self) -> list[dict[str, str]]:
+        rows: list[dict[str, str]] = self.cleaned_data["variant_rows"]
+        for row in rows:
+            key = body_key(row["kind"], row["name"])
+            if not well_named(key):
+                words = _("A variant is named with small letters, digits and hyphens, at most 30.")
+                raise forms.ValidationError(words)
+            if key in self.keys:
+                raise forms.ValidationError(
+                    _("%(name)s is there already: write its text below.") % {"name": row["name"]}
+                )
+        return rows
 
     def bodies(self) -> dict[str, dict[str, Any]]:
-        """The bodies as `MessageTemplate.bodies` has them, blank fields included."""
-        return {
-            one.kind: {field.name: self._held(one.kind, field) for field in one.content_fields} for one in adapters()
+        """The bodies as `MessageTemplate.bodies` has them, blank fields included; new variants are copies."""
+        held = {
+            key: {field.name: self._held(key, field) for field in adapter(kind_of(key)).content_fields}
+            for key in self.keys
         }
+        new = {body_key(row["kind"], row["name"]): held[row["kind"]] for row in self.cleaned_data["variant_rows"]}
+        return held | new
 
-    def _held(self, kind: str, field: ContentField) -> Any:
-        held = self.cleaned_data[field_name(kind, field)]
+    def _held(self, key: str, field: ContentField) -> Any:
+        held = self.cleaned_data[field_name(key, field)]
         return {row["key"]: row["text"] for row in held} if field.mapping else held.replace("\r\n", "\n")
 
 
-def with_bodies() -> type[TemplateForm]:
-    """TemplateForm with the content fields of every kind there is now. A draft may leave any of them empty."""
-    fields = {field_name(one.kind, field): _form_field(field) for one in adapters() for field in one.content_fields}
-    return type("TemplateForm", (TemplateForm,), fields | {"Meta": TemplateForm.Meta})
+def with_bodies(keys: Sequence[str]) -> type[TemplateForm]:
+    """TemplateForm with the content fields of these bodies. A draft may leave any of them empty."""
+    fields = {
+        field_name(key, field): _form_field(field) for key in keys for field in adapter(kind_of(key)).content_fields
+    }
+    return type("TemplateForm", (TemplateForm,), fields | {"Meta": TemplateForm.Meta, "keys": keys})
 
 
 def _form_field(field: ContentField) -> forms.Field:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from apps.channels.registry import KINDS, adapter
 from apps.templates import selectors
+from apps.templates.bodies import kind_of, variant_of
 from apps.templates.render import BadTemplate, RenderError
 
 Shape = Literal["sms", "mail", "push", "fields"]
@@ -52,7 +53,11 @@ class Look:
 
 def parts_of(kind: str, content: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(label, text) of every field in the order of the form; of a mapping every entry."""
-    labels = {field.name: _(field.label) for field in adapter(kind).content_fields} if kind in KINDS else {}
+    labels = (
+        {field.name: _(field.label) for field in adapter(kind_of(kind)).content_fields}
+        if kind_of(kind) in KINDS
+        else {}
+    )
     parts = []
     for name in [*labels, *(name for name in content if name not in labels)]:
         held = content.get(name)
@@ -66,8 +71,14 @@ def parts_of(kind: str, content: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def sources(source: selectors.Source) -> list[tuple[str, list[tuple[str, str]]]]:
     """(channel, its parts) with the placeholders as they were written."""
-    kinds = selectors.kinds_of(source)
-    return [(_(adapter(kind).label) if kind in KINDS else kind, parts_of(kind, source.bodies[kind])) for kind in kinds]
+    return [(label_of(key), parts_of(key, source.bodies[key])) for key in selectors.kinds_of(source)]
+
+
+def label_of(key: str) -> str:
+    """A body as people call it: its channel, and its variant where it is one."""
+    kind, variant = kind_of(key), variant_of(key)
+    label = str(_(adapter(kind).label)) if kind in KINDS else kind
+    return f"{label} / {variant}" if variant else label
 
 
 def looks(source: selectors.Source, values: dict[str, object]) -> list[Look]:
@@ -77,11 +88,11 @@ def looks(source: selectors.Source, values: dict[str, object]) -> list[Look]:
 
 def _look(source: selectors.Source, kind: str, values: dict[str, object]) -> Look:
     try:
-        one = adapter(kind)
+        adapter(kind_of(kind))
     except KeyError:
         return Look(kind, kind, "fields", None, _("This kind of channel is not installed: remove its text."))
     shape = SHAPES.get(kind.partition("_")[0], "fields")
     try:
-        return Look(kind, _(one.label), shape, selectors.preview(source, kind, values))
+        return Look(kind, label_of(kind), shape, selectors.preview(source, kind, values))
     except (RenderError, BadTemplate) as refused:
-        return Look(kind, _(one.label), shape, None, str(refused))
+        return Look(kind, label_of(kind), shape, None, str(refused))

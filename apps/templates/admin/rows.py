@@ -53,11 +53,14 @@ class RowsWidget(forms.Widget):
 
 
 class RowsField(forms.Field):
-    """Cleans to the rows whose `key` column is filled in, texts stripped. A row with other text but no key is refused."""
+    """Cleans to the rows whose `key` column is filled in, texts stripped. A row with other text but no key is refused.
 
-    def __init__(self, columns: Sequence[Column], *, key: str, **options: Any) -> None:
+    A key stands there once, or with `repeats` once with the same choices beside it.
+    """
+
+    def __init__(self, columns: Sequence[Column], *, key: str, repeats: bool = False, **options: Any) -> None:
         super().__init__(widget=RowsWidget(columns), required=False, **options)
-        self.columns, self.key = columns, key
+        self.columns, self.key, self.repeats = columns, key, repeats
 
     def clean(self, value: Any) -> list[dict[str, str]]:
         rows = [{name: text.replace("\r\n", "\n").strip() for name, text in row.items()} for row in value or []]
@@ -70,7 +73,7 @@ class RowsField(forms.Field):
                 raise forms.ValidationError(_("Null characters are not allowed."))
             if any(row[c.name] not in dict(c.choices) for c in self.columns if c.choices):
                 raise forms.ValidationError(_("%(name)s: choose from the list.") % {"name": row[self.key]})
-        keys = [row[self.key] for row in kept]
+        keys = [tuple(row.values()) if self.repeats else row[self.key] for row in kept]
         if len(set(keys)) < len(keys):
             raise forms.ValidationError(_("A name stands there twice: remove one of the two rows."))
         return kept

@@ -17,7 +17,8 @@ from apps.channels.registry import KINDS, adapter, adapters
 from apps.operators import audit
 from apps.templates import people, selectors, services
 from apps.templates.admin.forms import PREFIX, PreviewForm, TemplateForm, field_name, with_bodies
-from apps.templates.admin.looks import looks, sources
+from apps.templates.admin.looks import label_of, looks, sources
+from apps.templates.bodies import in_order, kind_of, variant_of, well_named
 from apps.templates.models import MessageTemplate
 
 PUBLISH = "templates.publish_template"
@@ -41,7 +42,7 @@ class MessageTemplateAdmin(ModelAdmin):
 
     @admin.display(description=_("channels"))
     def channels(self, template: MessageTemplate) -> str:
-        return " · ".join(str(_(adapter(kind).label)) if kind in KINDS else kind for kind in template.bodies)
+        return " · ".join(label_of(key) for key in template.bodies)
 
     @admin.display(description=_("last version"), ordering="last_number", empty_value="–")
     def last_version(self, template: Any) -> int | None:
@@ -49,7 +50,7 @@ class MessageTemplateAdmin(ModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: MessageTemplate | None = None, **kwargs: Any) -> Any:
         fields = TemplateForm.Meta.fields
-        return super().get_form(request, obj, **kwargs | {"form": with_bodies(), "fields": fields})
+        return super().get_form(request, obj, **kwargs | {"form": with_bodies(_keys(request, obj)), "fields": fields})
 
     def get_fieldsets(self, request: HttpRequest, obj: MessageTemplate | None = None) -> Any:
         if obj and not self.has_change_permission(request, obj):
@@ -58,15 +59,16 @@ class MessageTemplateAdmin(ModelAdmin):
         written |= {name.split("__")[1] for name, text in request.POST.items() if name.startswith(PREFIX) and text}
         parts = [
             (
-                _(one.label),
+                label_of(key),
                 {
-                    "fields": [field_name(one.kind, field) for field in one.content_fields],
-                    "classes": [] if one.kind in written else ["collapse"],
+                    "fields": [field_name(key, field) for field in adapter(kind_of(key)).content_fields],
+                    "classes": [] if key in written else ["collapse"],
                 },
             )
-            for one in adapters()
+            for key in _keys(request, obj)
         ]
-        return [(None, {"fields": ["name", "code", "language", "variable_rows"]}), *parts]
+        variants = (_("Variants"), {"fields": ["variant_rows"], "classes": ["collapse"]})
+        return [(None, {"fields": ["name", "code", "language", "variable_rows"]}), *parts, variants]
 
     def has_delete_permission(self, request: HttpRequest, obj: MessageTemplate | None = None) -> bool:
         published = obj is not None and obj.versions.exists()
@@ -146,6 +148,14 @@ class MessageTemplateAdmin(ModelAdmin):
             "looks": looks(template, selectors.example_values(template)),
         }
         return render(request, "templates/publish.html", self.admin_site.each_context(request) | context)
+
+
+def _keys(request: HttpRequest, template: MessageTemplate | None) -> list[str]:
+    """The bodies that the form has a part for: one for every kind, and the variants that the draft or the request has."""
+    named = set(template.bodies) if template else set()
+    named |= {name.split("__")[1] for name in request.POST if name.startswith(f"{PREFIX}__")}
+    variants = {key for key in named if variant_of(key) and well_named(key) and kind_of(key) in KINDS}
+    return in_order({one.kind for one in adapters()} | variants, list(KINDS))
 
 
 def _may_publish(request: HttpRequest) -> bool:
