@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connection
 
+from apps.campaigns.freezing import digest_of_rows
 from apps.campaigns.models import Campaign, Forecast, TargetList
 from apps.templates.models import TemplateVersion
 from ums_site.ids import first_row_id
@@ -79,7 +80,8 @@ def _people(campaign: Campaign) -> dict[str, Any]:
         return {"targets": count, "digest": digest}
     if kind == "list":
         held = TargetList.objects.get(pk=campaign.audience["list"])
-        return {"targets": held.targets, "digest": held.digest}
+        begun = campaign.expand_cursor > 0  # the rows themselves are read once, right before the first of them goes
+        return {"targets": held.targets, "digest": held.digest if begun else digest_of_rows(held.pk)}
     frozen = Forecast.objects.filter(pk=campaign.frozen_id).first() if campaign.frozen_id else None
     if frozen is None:
         return {"targets": None, "digest": ""}

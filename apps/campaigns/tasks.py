@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import connection
 
-from apps.campaigns import forecast
+from apps.campaigns import forecast, target_lists
 from apps.campaigns.pipeline.dispatch import send_next
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.experience import count_due
@@ -28,7 +28,9 @@ from ums_site.clock import boottime
 from ums_site.queues import heard
 
 # What lane `work` does; apps above this one add theirs when they start.
-BACKGROUND: list[Callable[[], int]] = [imports.run_due, refresh_due, count_due, forecast.run_due, replay_due]
+BACKGROUND: list[Callable[[], int]] = [
+    imports.run_due, refresh_due, count_due, forecast.run_due, target_lists.run_due, replay_due,
+]  # fmt: skip
 
 NEXT_DUE = """
 SELECT extract(epoch FROM min(not_before) - now()) FROM campaigns_batch b

@@ -32,7 +32,7 @@ def start_import(
     stands where a row has none of its own.
     """
     path = imports_folder() / f"{uuid.uuid4().hex}.upload"
-    size = _keep(file, path)
+    size = keep(file, path)
     order = PeopleImport.objects.create(
         file_name=file_name[-200:],
         path=str(path),
@@ -67,7 +67,7 @@ def forget_import(*, actor: object, order: PeopleImport) -> None:
     transaction.on_commit(lambda: forget_files(order))
 
 
-def _keep(file: IO[bytes], path: Path) -> int:
+def keep(file: IO[bytes], path: Path) -> int:
     size = 0
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as out:
