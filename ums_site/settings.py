@@ -194,6 +194,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "ConsentState": "apps.users.models.ConsentRecord.State",
         "MessageState": "apps.campaigns.states.MessageState",
         "DeliveryState": "apps.campaigns.states.DeliveryState",
         "MessageClass": "apps.campaigns.states.MessageClass",

@@ -16,6 +16,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/", include("apps.campaigns.api_urls")),
     path("api/v1/", include("apps.channels.api_urls")),
+    path("api/v1/", include("apps.users.api_urls")),
     path("u/", include("apps.users.public_urls")),
     path("api/v1/", include("apps.partners.api_urls")),
     path("hooks/", include("apps.campaigns.hook_urls")),

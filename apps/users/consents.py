@@ -38,12 +38,14 @@ def record_consent(
     *, actor: object, recipient: Recipient | None = None, kind: str = "", address: str = "", state: str,
     message_class: str = "", business_line: BusinessLine | None = None, source: str, evidence: str, reference: str = "",
     unless_so: bool = False,
+    unless_same: bool = False,
 ) -> ConsentRecord:  # fmt: skip
     """Adds one record, and puts up or lifts the blocks that follow from it.
 
     A person, an address, or both: a person who answered from a number. What is taken back from an address blocks that
     address, else the person. With `unless_so` nothing is added where a record of just this class and line says the same
-    already and nothing since has contradicted it; that one is returned.
+    already and nothing since has contradicted it; that one is returned. With `unless_same` its evidence and reference must
+    be the same, too: a call that is repeated adds nothing, a proof that is new does.
 
     Raises ConsentRefused naming the field, AddressRefused for what is no address.
     """
@@ -57,7 +59,8 @@ def record_consent(
         prepared = prepare(kind, address)
         record.address_kind, record.address_hash, record.address_masked = kind, prepared.hash, prepared.masked
     _one_at_a_time(record)
-    if unless_so and (same := _same(record)) is not None:
+    same = _same(record) if unless_so or unless_same else None
+    if same and (unless_so or (same.evidence, same.reference) == (record.evidence, record.reference)):
         return same
     record.save(force_insert=True)
     if state == WITHDRAWN:
@@ -161,3 +164,33 @@ def consent_of(
     with connection.cursor() as cursor:
         cursor.execute(STANDING.format(subject=subject), [value])
         return cursor.fetchall()
+
+
+CONSENT_BLOCKS = """
+SELECT 1 FROM users_blacklistentry x WHERE {subject} AND x.effect = 'block' AND x.origin = 'consent'
+  AND (x.classes = '{{}}' OR %s = ANY(x.classes)) AND (x.scope = 'everywhere' OR (x.scope = 'business_line' AND x.scope_id = %s))
+"""
+NEWEST = """
+SELECT y.state FROM users_consentrecord y WHERE {subject} AND y.message_class IN ('', %s)
+  AND (y.business_line_id IS NULL OR y.business_line_id = %s) ORDER BY y.id DESC LIMIT 1
+"""
+
+
+def state_of(
+    *,
+    message_class: str,
+    business_line: BusinessLine,
+    recipient: Recipient | None = None,
+    kind: str = "",
+    address: str = "",
+) -> str:
+    """What holds for one class and line: given, withdrawn, or unknown. Raises AddressRefused."""
+    column, value = ("recipient_id", recipient.pk) if recipient else ("address_hash", hash_of(kind, address))
+    values = [value, message_class, business_line.pk]
+    with connection.cursor() as cursor:
+        cursor.execute(CONSENT_BLOCKS.format(subject=f"x.{column} = %s"), values)
+        if cursor.fetchone():
+            return WITHDRAWN
+        cursor.execute(NEWEST.format(subject=f"y.{column} = %s"), values)
+        found = cursor.fetchone()
+    return found[0] if found else "unknown"

@@ -56,6 +56,24 @@ def remove_blacklist(*, actor: object, entry: BlacklistEntry, reason: str = "") 
     entry.delete()
 
 
+@transaction.atomic
+def lift_entries(*, actor: object, entries: Iterable[BlacklistEntry], reason: str) -> int:
+    """Takes entries off their list, for a reason; how many. Raises PeopleError, then none is taken off.
+
+    What people asked for themselves is not an operator's to lift: a consent given again lifts it.
+    """
+    if not reason.strip():
+        raise PeopleError(_("Give a reason: somebody will ask."))
+    chosen = list(entries)
+    if any(entry.origin == CONSENT for entry in chosen):
+        raise PeopleError(
+            _("They took back their consent themselves: record the consent that they gave again instead.")
+        )
+    for entry in chosen:
+        remove_blacklist(actor=actor, entry=entry, reason=reason)
+    return len(chosen)
+
+
 def classes_of(given: Iterable[str]) -> list[str]:
     """The classes in their one order. Raises PeopleError for a word that is none."""
     names = sorted({str(name) for name in given})

@@ -15,18 +15,19 @@ from apps.operators import audit
 from apps.users.addressing import AddressRefused, hash_of, prepare
 from apps.users.attribute_values import BadValue, read_value
 from apps.users.attributes import open_attributes, seal_attributes
+from apps.users.consents import record_consent
 from apps.users.errors import PeopleError
 from apps.users.importing.orders import forget_import, repeat_for_real, start_import
 from apps.users.importing.rows import RowRefused, check_user_id, read_tags
-from apps.users.lists import add_blacklist, keep_refusals, remove_blacklist
+from apps.users.lists import add_blacklist, keep_refusals, lift_entries, remove_blacklist
 from apps.users.models import Attribute, Binding, Recipient, Scope, Tag
 from ums_site.crypto import binding_place, keyring
 
 __all__ = [
     "AddressRefused", "PeopleError", "RawBindings", "add_binding", "add_blacklist", "bind_raw_address",
     "bind_raw_addresses", "delete_binding", "delete_recipient", "delete_tag", "ensure_recipient", "forget_import",
-    "remove_blacklist", "repeat_for_real", "reveal_address", "set_attributes", "set_bindings", "start_import", "tag",
-    "unbind", "untag",
+    "lift_entries", "record_consent", "remove_blacklist", "repeat_for_real", "reveal_address", "set_attributes",
+    "set_bindings", "start_import", "tag", "unbind", "untag",
 ]  # fmt: skip
 
 EVERYWHERE = str(Scope.EVERYWHERE)

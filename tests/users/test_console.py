@@ -20,7 +20,7 @@ from apps.users.models import Attribute, Binding, BlacklistEntry, PeopleImport, 
 
 pytestmark = pytest.mark.django_db
 PHONE = "13800138000"
-LISTS = ("recipient", "binding", "tag", "attribute", "blacklistentry", "peopleimport")
+LISTS = ("recipient", "binding", "tag", "attribute", "blacklistentry", "consentrecord", "peopleimport")
 
 
 def signed_in(*permissions: str, chief: bool = False) -> Client:
@@ -94,7 +94,13 @@ def test_a_person_is_added_and_edited(declared: None) -> None:
 
 def test_blacklist_form_keeps_the_hash_only(declared: None) -> None:
     client = signed_in("add_blacklistentry", "view_blacklistentry")
-    given = {"kind": "phone", "raw_address": "+86 " + PHONE, "scope": "everywhere", "reason": "asked"}
+    given = {
+        "kind": "phone",
+        "raw_address": "+86 " + PHONE,
+        "scope": "everywhere",
+        "reason": "asked",
+        "effect": "block",
+    }
     assert client.post(page("blacklistentry_add"), given | {"raw_address": "12"}).status_code == 200
     assert client.post(page("blacklistentry_add"), given | {"scope": "business_line"}).status_code == 200
     assert not BlacklistEntry.objects.exists()

@@ -6,6 +6,7 @@ from apps.campaigns.admin.messages import MessageAdmin
 from apps.campaigns.admin.policies import PolicyAdmin
 from apps.campaigns.admin.receipts import ReceiptInboxAdmin
 from apps.campaigns.admin.replays import ReplayAdmin
+from apps.campaigns.admin.replies import ReplyAdmin, ReplyWordAdmin
 from apps.campaigns.admin.saved import SavedMessageAdmin
 from apps.campaigns.admin.smart import SmartWeightsAdmin
 
@@ -16,6 +17,8 @@ __all__ = [
     "PolicyAdmin",
     "ReceiptInboxAdmin",
     "ReplayAdmin",
+    "ReplyAdmin",
+    "ReplyWordAdmin",
     "SavedMessageAdmin",
     "SmartWeightsAdmin",
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminFileFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
@@ -21,7 +24,16 @@ from apps.users.attribute_values import BadValue, read_value
 from apps.users.errors import PeopleError
 from apps.users.importing.rejects import in_words
 from apps.users.importing.rows import RowRefused, check_user_id, read_tags
-from apps.users.models import Attribute, Binding, BlacklistEntry, PeopleImport, Recipient, Scope
+from apps.users.models import (
+    Attribute,
+    Binding,
+    BlacklistEntry,
+    ConsentRecord,
+    MessageClass,
+    PeopleImport,
+    Recipient,
+    Scope,
+)
 
 ATTRIBUTE = "attribute_"
 KINDS = [(kind, kind) for kind in IMPORT_KINDS]
@@ -131,9 +143,20 @@ class BlacklistForm(forms.ModelForm):
         label=_("account"), queryset=ChannelAccount.objects.all(), required=False, widget=UnfoldAdminSelectWidget()
     )
 
+    classes = forms.MultipleChoiceField(
+        label=_("message classes"),
+        choices=MessageClass.choices,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget(),
+        help_text=_("Which messages it concerns. None chosen: all of them."),
+    )
+
     class Meta:
         model = BlacklistEntry
-        fields = ["scope", "reason", "expires_at"]
+        fields = ["effect", "scope", "reason", "expires_at"]
+
+    def clean_expires_at(self) -> datetime | None:
+        return later(self.cleaned_data["expires_at"])
 
     def clean_user_id(self) -> Recipient | None:
         return recipient_of(self.cleaned_data["user_id"]) if self.cleaned_data["user_id"] else None
@@ -158,8 +181,50 @@ class BlacklistForm(forms.ModelForm):
         return chosen.pk if chosen else 0
 
 
+class ConsentForm(forms.ModelForm):
+    """What somebody agreed to or took back, and what proves it."""
+
+    user_id = text_field(_("user id"), required=False, help_text=_("Give a user id, an address, or both."))
+    kind = forms.ChoiceField(
+        label=_("address kind"), choices=[("", "—"), *KINDS], required=False, widget=UnfoldAdminSelectWidget()
+    )
+    raw_address = text_field(_("address"), required=False, help_text=_("Only its keyed hash is kept."))
+
+    class Meta:
+        model = ConsentRecord
+        fields = ["state", "message_class", "business_line", "evidence", "reference"]
+        help_texts = {
+            "message_class": _("None chosen: messages of every class."),
+            "business_line": _("None chosen: every business line."),
+            "evidence": _(
+                "The words that were shown or said, and where. It is kept for good: no more of a person than needed."
+            ),
+            "reference": _("Where to find it: the number of a form, a call, a letter."),
+        }
+
+    def clean_user_id(self) -> Recipient | None:
+        return recipient_of(self.cleaned_data["user_id"]) if self.cleaned_data["user_id"] else None
+
+    def clean(self) -> None:
+        super().clean()
+        said = self.cleaned_data
+        if "user_id" in said and not said["user_id"] and not said.get("raw_address"):
+            self.add_error("user_id", _("Say whose consent it is: a user id or an address."))
+        if said.get("raw_address"):
+            if said.get("kind"):
+                checked_address(self, said["kind"], said["raw_address"])
+            else:
+                self.add_error("kind", _("Say of which kind the address is."))
+
+
+class LiftForm(forms.Form):
+    """Why somebody may be written to again, or is no longer spared."""
+
+    reason = text_field(_("reason"), max_length=200, help_text=_("It stands in the audit log."))
+
+
 class UploadForm(forms.ModelForm):
-    """A file of people to bring in."""
+    """A file of people, or of entries of a list, to bring in."""
 
     file = forms.FileField(
         label=_("file"),
@@ -175,7 +240,28 @@ class UploadForm(forms.ModelForm):
 
     class Meta:
         model = PeopleImport
-        fields: list[str] = []
+        fields = ["sort", "reason"]
+        help_texts = {
+            "sort": _(
+                "A list has a user id or one address a row; reason, expires_at, classes, business_line and account where a "
+                "row has its own."
+            ),
+            "reason": _("Of a list: the reason of every row that has none of its own."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["sort"].required = False
+
+    def clean_sort(self) -> str:
+        return self.cleaned_data["sort"] or PeopleImport.Sort.PEOPLE
+
+
+def later(until: datetime | None) -> datetime | None:
+    """Raises ValidationError for a moment that is over."""
+    if until is not None and until <= timezone.now():
+        raise forms.ValidationError(_("Choose a later time, or none."))
+    return until
 
 
 def _words_of(check: Any, text: str) -> Any:

@@ -17,10 +17,16 @@ from apps.users import services
 from apps.users.admin.forms import UploadForm
 from apps.users.models import PeopleImport
 
+ROWS = ("rows_read", "rows_rejected")
 COUNTS = (
-    "rows_read", "rows_rejected", "recipients_added", "recipients_changed", "recipients_unchanged", "bindings_added",
-    "tags_added",
+    *ROWS, "recipients_added", "recipients_changed", "recipients_unchanged", "bindings_added", "tags_added",
 )  # fmt: skip
+LIST_COUNTS = (*ROWS, "entries_added", "entries_changed", "entries_unchanged")
+
+
+def counts_of(order: PeopleImport) -> tuple[str, ...]:
+    """The counts that say something of this sort of import."""
+    return COUNTS if order.sort == PeopleImport.Sort.PEOPLE else LIST_COUNTS
 
 
 def percent(order: PeopleImport) -> int:
@@ -34,10 +40,10 @@ def percent(order: PeopleImport) -> int:
 class PeopleImportAdmin(ModelAdmin):
     """Imports are ordered and watched here; the work lane runs them."""
 
-    list_display = ["file_name", "state", "dry_run", "progress", *COUNTS[:4], "created_by", "created_at"]
-    list_filter = ["state", "dry_run"]
+    list_display = ["file_name", "sort", "state", "dry_run", "progress", *ROWS, "added", "created_by", "created_at"]
+    list_filter = ["sort", "state", "dry_run"]
     ordering = ["-id"]
-    add_form_fields = ["file", "dry_run"]
+    add_form_fields = ["sort", "file", "reason", "dry_run"]
     change_form_outer_before_template = "users/import_progress.html"
 
     class Media:
@@ -47,6 +53,10 @@ class PeopleImportAdmin(ModelAdmin):
     def progress(self, order: PeopleImport) -> str:
         return f"{percent(order)} %"
 
+    @admin.display(description=_("added"))
+    def added(self, order: PeopleImport) -> int:
+        return order.recipients_added + order.entries_added  # one of them is always nothing
+
     def get_form(self, request: HttpRequest, obj: PeopleImport | None = None, **kwargs: Any) -> Any:
         if obj is None:
             kwargs["form"] = UploadForm
@@ -55,7 +65,7 @@ class PeopleImportAdmin(ModelAdmin):
     def get_fields(self, request: HttpRequest, obj: PeopleImport | None = None) -> list[str]:
         if obj is None:
             return self.add_form_fields
-        return ["file_name", "dry_run", "created_by", "created_at", "started_at", "finished_at"]
+        return ["sort", "file_name", "dry_run", "created_by", "created_at", "started_at", "finished_at"]
 
     def has_change_permission(self, request: HttpRequest, obj: PeopleImport | None = None) -> bool:
         return False
@@ -66,8 +76,9 @@ class PeopleImportAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: PeopleImport, form: UploadForm, change: bool) -> None:
         file = form.cleaned_data["file"]
         order = services.start_import(
-            actor=request.user, file=file, file_name=file.name, dry_run=form.cleaned_data["dry_run"]
-        )
+            actor=request.user, file=file, file_name=file.name, dry_run=form.cleaned_data["dry_run"],
+            sort=form.cleaned_data["sort"], reason=form.cleaned_data["reason"],
+        )  # fmt: skip
         obj.pk = order.pk
         obj.refresh_from_db()
 
@@ -76,7 +87,8 @@ class PeopleImportAdmin(ModelAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         order = self.get_object(request, object_id)
-        extra = {"order": order, "figures": [(name, _label(name), getattr(order, name)) for name in COUNTS]}
+        shown = counts_of(order) if order else ()
+        extra = {"order": order, "figures": [(name, _label(name), getattr(order, name)) for name in shown]}
         if order:
             extra |= {"percent": percent(order), "may_add": self.has_add_permission(request)}
             extra["may_download"] = request.user.has_perm("users.download_rejects")
@@ -96,7 +108,7 @@ class PeopleImportAdmin(ModelAdmin):
             raise PermissionDenied
         order = get_object_or_404(PeopleImport, pk=order_id)
         over = order.state in (PeopleImport.State.DONE, PeopleImport.State.FAILED)
-        facts = {name: getattr(order, name) for name in COUNTS}
+        facts = {name: getattr(order, name) for name in counts_of(order)}
         return JsonResponse(
             facts | {"percent": percent(order), "state": order.get_state_display(), "over": over, "error": order.error}
         )

@@ -20,6 +20,7 @@ from apps.operators import audit
 from apps.users import services
 from apps.users.admin.exchange import RecipientResource
 from apps.users.admin.forms import BindingForm, with_attributes
+from apps.users.admin.person import protection_of
 from apps.users.admin.search import search_by_address
 from apps.users.models import Binding, Recipient, Tag
 
@@ -67,6 +68,7 @@ class RecipientAdmin(ModelAdmin, ImportExportModelAdmin):
     ordering = ["-id"]
     show_full_result_count = False
     inlines = [BindingInline]
+    change_form_outer_after_template = "users/consent_of_person.html"
 
     @admin.display(description=_("tags"))
     def labels(self, recipient: Recipient) -> str:
@@ -75,6 +77,11 @@ class RecipientAdmin(ModelAdmin, ImportExportModelAdmin):
     @admin.display(description=_("attributes"))
     def attribute_list(self, recipient: Recipient) -> str:
         return " · ".join(str(value) for _key, value in sorted(recipient.attributes.items()))
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        recipient = self.get_object(request, object_id)
+        extra = protection_of(request, recipient) if recipient else {}
+        return super().change_view(request, object_id, *args, **kwargs | {"extra_context": extra})
 
     def get_form(self, request: HttpRequest, obj: Recipient | None = None, **kwargs: Any) -> Any:
         return super().get_form(request, obj, **kwargs | {"form": with_attributes(), "fields": ["user_id"]})

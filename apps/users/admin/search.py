@@ -16,13 +16,14 @@ def search_by_address(queryset: QuerySet[Any], term: str, user_id: str, address_
     if not term:
         return queryset
     found = Q(**{f"{user_id}__startswith": term})
-    hashes = list(filter(None, (_hash(kind, term) for kind in IMPORT_KINDS)))
+    hashes = list(filter(None, (hash_or_none(kind, term) for kind in IMPORT_KINDS)))
     if hashes:
         found |= Q(**{f"{address_hash}__in": hashes})
     return queryset.filter(found)
 
 
-def _hash(kind: str, term: str) -> bytes | None:
+def hash_or_none(kind: str, term: str) -> bytes | None:
+    """The hash of a term as an address of this kind; None where it is none."""
     try:
         return hash_of(kind, term)
     except AddressRefused:
