@@ -95,7 +95,10 @@ def test_an_address_of_its_own_and_what_is_refused(person: Recipient) -> None:
     before = ConsentRecord.objects.count()
     for body, place in bad:
         answer = post(loans, body)
-        assert (answer.status_code, list(answer.json().get("problems", answer.json()))) == (400, [place]), (body, answer.text)
+        assert (answer.status_code, list(answer.json().get("problems", answer.json()))) == (400, [place]), (
+            body,
+            answer.text,
+        )
     two = {"consents": said("given", evidence="x")["consents"] + said("given", who={"user_id": "NOBODY"})["consents"]}
     assert post(loans, two).status_code == 400 and ConsentRecord.objects.count() == before, "all or none"
     assert post(Client(), said("given")).status_code == 401
