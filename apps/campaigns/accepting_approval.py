@@ -15,6 +15,7 @@ from apps.campaigns.approvals import expiry, given_seal
 from apps.campaigns.models import Campaign
 from apps.campaigns.policy import load
 from apps.campaigns.states import CampaignState
+from apps.channels.prices import prices_of_class
 from apps.channels.registry import adapter
 from apps.channels.selectors import AccountFacts
 from apps.operators import audit
@@ -86,11 +87,12 @@ def worst_price(
     A person's attributes are not known yet: a text is measured with the call's values and the template's examples.
     """
     facts = {one.id: one for one in accounts}
+    prices = prices_of_class(facts, campaign.message_class)
     examples = example_values(version)
     total = Decimal(0)
     for slot in load(campaign.plan).channels():
         body, kind = compiled(version.pk, slot.body_key), adapter(slot.kind)
-        price = facts[slot.account_id].price
+        price = prices[slot.account_id]
         if not price:
             continue
         for item in items:

@@ -10,6 +10,7 @@ class CampaignsConfig(AppConfig):
 
     def ready(self) -> None:
         """Lets pages below show what they may not import: a template preview a person, an account people and figures."""
+        from apps.campaigns import budget_effects, foresight
         from apps.campaigns.beside_accounts import BesideAccounts
         from apps.campaigns.preview_person import lookup
         from apps.channels import above
@@ -17,3 +18,5 @@ class CampaignsConfig(AppConfig):
 
         people.register(lookup)
         above.register(BesideAccounts())
+        if budget_effects.effects not in foresight.EFFECTS:
+            foresight.EFFECTS.append(budget_effects.effects)

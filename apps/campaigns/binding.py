@@ -21,12 +21,12 @@ from ums_site.ids import first_row_id
 # Moved by the send story, or saying only how the campaign came about.
 NOT_BOUND = frozenset(
     {
-        "state", "forecast", "figures", "expand_cursor", "expand_end", "planned_count", "created_by", "edited_by",
-        "created_at", "started_at", "expanded_at", "finished_at", "lane", "priority",
+        "state", "forecast", "figures", "baseline_code", "expand_cursor", "expand_end", "planned_count", "created_by",
+        "edited_by", "created_at", "started_at", "expanded_at", "finished_at", "lane", "priority",
     }
 )  # fmt: skip
 
-NOT_FORECAST = frozenset({"frozen_id", "name", "scheduled_at", "policy_code", "expires_at", "source"})
+NOT_FORECAST = frozenset({"cost_ceiling", "frozen_id", "name", "scheduled_at", "policy_code", "expires_at", "source"})
 
 GIVEN_DIGEST = """
 SELECT count(*), encode(sha256(coalesce(string_agg(

@@ -1,8 +1,8 @@
 """The cost ceiling of a campaign: what it may cost in all, kept exactly by an allowance of its own.
 
-`Campaign.cost_ceiling` is what was decided (and approved), the allowance is what counts; both are written here and nowhere
-else. Where the next deliveries find no room they wait, and the campaign pauses itself: with a higher ceiling it goes on,
-and nobody was left out because a number was too low.
+`Campaign.cost_ceiling` is what was decided (and approved), the allowance is what counts; both are written by `write_ceiling`
+and nowhere else. Where the next deliveries find no room they wait, and the campaign pauses itself: with a higher ceiling it
+goes on, and nobody was left out because a number was too low.
 """
 
 from __future__ import annotations
@@ -23,25 +23,21 @@ FIELD = "cost_ceiling"
 
 
 @transaction.atomic
-def set_cost_ceiling(*, actor: object, campaign: Campaign, amount: Decimal | None) -> Campaign:
+def write_ceiling(*, actor: object, campaign: Campaign, amount: Decimal | None) -> None:
     """Sets, raises, lowers or (None) takes away the ceiling, in the currency that the campaign's accounts bill in.
 
-    What it has cost so far counts. Raises CampaignError for a campaign that is over, and where its accounts bill in
-    several currencies.
+    Whether somebody may is asked by the callers. Raises CampaignError for an amount that is none, and where the accounts
+    bill in several currencies.
     """
-    held = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
-    if held.state in ("FINISHED", "CANCELLED"):
-        raise CampaignError(_("The campaign is over: nothing more will be spent."), FIELD)
+    currency = "CNY" if amount is None else currency_of(campaign)
     try:
-        keep_ceiling(actor=actor, campaign_id=held.pk, name=held.name, most=amount, currency=currency_of(held))
+        keep_ceiling(actor=actor, campaign_id=campaign.pk, name=campaign.name, most=amount, currency=currency)
     except AllowanceError as refused:
         raise CampaignError(" ".join(refused.problems.values()), FIELD) from refused
-    Campaign.objects.filter(pk=held.pk).update(cost_ceiling=amount)
-    audit.record(
-        actor=actor, verb="set_cost_ceiling", what=held, detail={"ceiling": None if amount is None else f"{amount:f}"}
-    )
+    Campaign.objects.filter(pk=campaign.pk).update(cost_ceiling=amount)
+    said = None if amount is None else f"{amount.normalize():f} {currency}"
+    audit.record(actor=actor, verb="set_cost_ceiling", what=campaign, detail={"ceiling": said})
     campaign.cost_ceiling = amount
-    return campaign
 
 
 def currency_of(campaign: Campaign) -> str:

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from apps.campaigns.approvals import void_approvals
+from apps.campaigns.ceiling import write_ceiling
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign
 from apps.campaigns.services import PRIORITY, checked_audience, checked_class, need_bodies, new_campaign
@@ -24,7 +25,14 @@ CHANGEABLE = (
     CampaignState.REJECTED,
 )
 REMAKING = ("business_line", "message_class", "policy")  # what the frozen plan, the lane and the priority hang on
-PLAIN = ["name", "template_version", "scheduled_at", "pace_per_second", "expires_at"]  # other areas add their columns
+PLAIN = [
+    "name",
+    "template_version",
+    "scheduled_at",
+    "pace_per_second",
+    "expires_at",
+    "cost_ceiling",
+]  # other areas add their columns
 
 
 def is_changeable(campaign: Campaign) -> bool:
@@ -103,4 +111,6 @@ def _keep(actor: object, held: Campaign, changed: list[str]) -> None:
     if isinstance(actor, Operator):
         held.edited_by = actor
     held.save()
+    if held.cost_ceiling is not None or "cost_ceiling" in changed:
+        write_ceiling(actor=actor, campaign=held, amount=held.cost_ceiling)
     audit.record(actor=actor, verb="change", what=held, detail={"changed": changed, "state_before": str(before)})

@@ -18,6 +18,7 @@ from apps.campaigns.pipeline.window import values_of
 from apps.campaigns.policy import Plan
 from apps.campaigns.rates import delivered_rates
 from apps.channels.models import ChannelAccount
+from apps.channels.prices import prices_of_class
 from apps.channels.registry import adapter
 from apps.templates.errors import NoBody
 from apps.templates.render import RenderError
@@ -133,6 +134,9 @@ def figures_of(campaign: Campaign, forecast: Forecast) -> dict[str, Any]:
     plan, totals = loaded_plan(campaign), forecast.totals
     patterns, sampled = totals.get("patterns", {}), _parsed(totals.get("sampled", {}))
     accounts = {one.code: one for one in ChannelAccount.objects.filter(pk__in=plan.account_ids())}
+    prices = prices_of_class([one.pk for one in accounts.values()], campaign.message_class, campaign.scheduled_at)
+    for one in accounts.values():
+        one.price = prices[one.pk]  # of the class, when it is due
     rates = delivered_rates(campaign, list(accounts))
     reachable, first = work_out.reach(plan, patterns)
     blocked, invalid = totals.get("blocked", {}), totals.get("invalid", {})

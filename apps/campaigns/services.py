@@ -18,7 +18,7 @@ from apps.campaigns.approvals import (
     rules_now,
     void_approvals,
 )
-from apps.campaigns.ceiling import set_cost_ceiling
+from apps.campaigns.ceiling import write_ceiling
 from apps.campaigns.conditions import conditioned, with_conditions
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.forecast import forecast_now
@@ -74,7 +74,7 @@ def create_campaign(
     campaign.created_by_id = getattr(actor, "pk", None)
     campaign.save(force_insert=True)
     if cost_ceiling is not None:
-        set_cost_ceiling(actor=actor, campaign=campaign, amount=cost_ceiling)
+        write_ceiling(actor=actor, campaign=campaign, amount=cost_ceiling)
     audit.record(actor=actor, verb="create", what=campaign, detail={"name": campaign.name})
     return campaign
 

@@ -17,22 +17,24 @@ from django.conf import settings
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from apps.campaigns.ceiling import set_cost_ceiling
+from apps.campaigns.approving import decide_approval, save_rule
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.models import Attempt, Batch, Campaign, Decision, Delivery
+from apps.campaigns.forecast import forecast_now
+from apps.campaigns.models import Approval, ApprovalRule, Attempt, Batch, Campaign, Decision, Delivery
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.reap import tick
 from apps.campaigns.pipeline.receipts import merge_events
-from apps.campaigns.services import resume_campaign
+from apps.campaigns.raising import set_cost_ceiling
+from apps.campaigns.services import create_campaign, resume_campaign, submit_campaign
 from apps.campaigns.tasks import drain
 from apps.channels.contract import ReceiptEvent
 from apps.channels.models import ChannelAccount
 from apps.channels.prices import set_price
-from apps.operators.models import AuditEvent
+from apps.operators.models import AuditEvent, Operator
 from apps.partners.allowances import remaining, save_allowance
 from apps.partners.models import Allowance, AllowanceUse
 from apps.partners.periods import next_begins
-from tests.db.conftest import PUSH_THEN_SMS, World
+from tests.db.conftest import PUSH_THEN_SMS, SMS, World
 from ums_site.clock import transaction_now
 from ums_site.ids import to_base36
 
@@ -180,6 +182,43 @@ def test_a_campaign_pauses_itself_at_its_ceiling_and_goes_on_with_a_higher_one(w
     assert world.messages(campaign) == {"SUCCEEDED": 6}
     with pytest.raises(CampaignError):
         set_cost_ceiling(actor="test", campaign=campaign, amount=Decimal(2))
+
+
+def test_a_higher_ceiling_is_agreed_to_as_the_campaign_was(world: World) -> None:
+    author, approver = (Operator.objects.create_superuser(name, password="x") for name in ("author", "approver"))
+    save_rule(actor="test", rule=ApprovalRule(name="all", message_class="marketing", approvers=1))
+    allow(world, "100", unit="messages", name="daily")
+    world.people(4)
+    campaign = create_campaign(
+        actor=author, name="c", business_line=world.line, message_class="marketing", template_version=world.version,
+        policy=SMS, audience={"kind": "filter"}, cost_ceiling=Decimal("0.1"),
+    )  # fmt: skip
+    forecast_now(actor=author, campaign=campaign)
+    campaign.refresh_from_db()
+    effects = {one["name"]: (one["after"], one["over"]) for one in (campaign.forecast or {})["effects"]}
+    assert effects == {"daily": ("4", False), "c": ("0.18", True)}
+    submit_campaign(actor=author, campaign=campaign)
+    campaign.refresh_from_db()
+    waiting = Approval.objects.get(campaign=campaign)
+    assert waiting.bound["cost_ceiling"] == "0.10000"
+    set_cost_ceiling(actor=author, campaign=campaign, amount=Decimal("0.12"))
+    waiting.refresh_from_db()
+    assert waiting.state == "VOID", "before it begins, another ceiling is another campaign"
+    campaign.refresh_from_db()
+    submit_campaign(actor=author, campaign=campaign)
+    again = Approval.objects.get(campaign=campaign, state="PENDING")
+    decide_approval(actor=approver, approval=again, verdict="approve", seen_hash=again.bound_hash)
+    world.run(campaign, until=lambda: campaign.state == "PAUSED")
+    assert len(world.ledger()) == 2
+    for nobody in (author, "test"):
+        with pytest.raises(CampaignError):
+            set_cost_ceiling(actor=nobody, campaign=campaign, amount=Decimal(5))
+    set_cost_ceiling(actor=author, campaign=campaign, amount=Decimal("0.11"))  # lower: nobody need agree
+    set_cost_ceiling(actor=approver, campaign=campaign, amount=Decimal(5))
+    resume_campaign(actor=author, campaign=campaign)
+    world.run(campaign)
+    assert world.messages(campaign) == {"SUCCEEDED": 4}
+    assert AuditEvent.objects.filter(verb="approve_ceiling").count() == 1
 
 
 def test_the_price_of_the_class_at_the_moment_of_sending_is_what_it_costs(world: World) -> None:

@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.campaigns import allowances_in_words as words
-from apps.campaigns.ceiling import set_cost_ceiling
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign
+from apps.campaigns.raising import set_cost_ceiling
 from apps.partners.allowances import remaining
 
 
