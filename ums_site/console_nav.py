@@ -72,6 +72,7 @@ SECTIONS: list[Section] = [
         _("Rules"),
         [
             Entry(_("Stop switches"), "front_hand", model="campaigns.StopSwitch"),
+            Entry(_("Pause rules"), "pause_circle", model="campaigns.PauseRule"),
             Entry(_("Quiet hours"), "bedtime", model="campaigns.QuietHours"),
             Entry(_("Calendars"), "calendar_month", model="campaigns.Calendar"),
             Entry(_("Frequency caps"), "speed", model="campaigns.FrequencyCap"),

@@ -71,6 +71,11 @@ class CampaignForm(forms.Form):
         help_text=_("What the whole campaign may cost; before it costs more it pauses itself. Empty: no ceiling."),
     )  # fmt: skip
 
+    canary_size = forms.IntegerField(
+        label=_("Canary, sends that go first"), required=False, min_value=1,
+        help_text=_("So many go first; two minutes later the others follow if nothing went wrong. Empty: all at once."),
+    )  # fmt: skip
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         tags = [(name, name) for name in Tag.objects.order_by("name").values_list("name", flat=True)[:MOST_TAGS]]

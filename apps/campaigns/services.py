@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from django.db import connection, transaction
@@ -22,7 +22,7 @@ from apps.campaigns.ceiling import write_ceiling
 from apps.campaigns.conditions import conditioned, with_conditions
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.forecast import forecast_now
-from apps.campaigns.models import Campaign, Policy, TargetList
+from apps.campaigns.models import Campaign, Policy, Pulse, TargetList
 from apps.campaigns.policy import BadPolicy, freeze, load
 from apps.campaigns.states import LANE_OF, CampaignState, MessageClass, may
 from apps.channels.selectors import AccountFacts, account_facts
@@ -50,6 +50,7 @@ def create_campaign(
     audience: Mapping[str, Any],
     scheduled_at: datetime | None = None,
     pace_per_second: Decimal | None = None,
+    canary_size: int | None = None,
     expires_at: datetime | None = None,
     cost_ceiling: Decimal | None = None,
 ) -> Campaign:
@@ -71,6 +72,7 @@ def create_campaign(
         accounts=account_facts(business_line),
     )
     campaign.scheduled_at, campaign.pace_per_second = scheduled_at, pace_per_second
+    campaign.canary_size = campaign.canary_left = canary_size or None
     campaign.created_by_id = getattr(actor, "pk", None)
     campaign.save(force_insert=True)
     if cost_ceiling is not None:
@@ -228,7 +230,9 @@ def _make_bucket(campaign: Campaign) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO ums_channels_ratebucket (key, rate, burst, tokens, refilled_at) "
-            "VALUES (%s, %s, %s, 1, clock_timestamp()) ON CONFLICT DO NOTHING",
+            "VALUES (%s, %s, %s, 1, clock_timestamp()) "
+            "ON CONFLICT (key) DO UPDATE SET rate = excluded.rate, burst = excluded.burst, "
+            "tokens = least(ums_channels_ratebucket.tokens, excluded.burst)",
             [f"campaign:{campaign.pk}", rate, max(1.0, rate * 0.1)],
         )
 
@@ -237,30 +241,82 @@ def _locked(campaign: Campaign) -> Campaign:
     return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
 
 
-def _move(actor: object, campaign: Campaign, state: CampaignState, verb: str) -> Campaign:
+def _move(
+    actor: object, campaign: Campaign, state: CampaignState, verb: str, detail: dict[str, Any] | None = None
+) -> Campaign:
     held = _locked(campaign)
     if not may("campaign", held.state, state):
         words = _("A campaign that is %(state)s cannot do that.")
         raise CampaignError(words % {"state": held.state})
+    held.resume_to = held.state if state == CampaignState.PAUSED else held.resume_to
     held.state = state
     held.save(update_fields=["state"])
-    audit.record(actor=actor, verb=verb, what=held)
+    audit.record(actor=actor, verb=verb, what=held, detail=detail)
     return held
 
 
 @transaction.atomic
-def pause_campaign(*, actor: object, campaign: Campaign) -> Campaign:
-    """Stops new windows; what is in flight ends. Its batches wait until it is resumed."""
-    held = _move(actor, campaign, CampaignState.PAUSED, "pause")
+def pause_campaign(*, actor: object, campaign: Campaign, reason: str = "") -> Campaign:
+    """Stops new windows, and the collecting of people; what is in flight ends. It waits until it is resumed.
+
+    Batches that wait are set aside. One that is leased now, or planned meanwhile, is READY and stays, since nobody leases the
+    batches of a paused campaign: so no batch can miss the resume.
+    """
+    held = _move(actor, campaign, CampaignState.PAUSED, "pause", {"reason": reason[:200]})
+    held.pause_reason, held.paused_by = reason[:200], str(actor)[:200]
+    held.save(update_fields=["pause_reason", "paused_by", "resume_to"])
     held.batch_set.filter(state="READY").update(state="WAITING")
     return held
 
 
 @transaction.atomic
 def resume_campaign(*, actor: object, campaign: Campaign) -> Campaign:
-    held = _move(actor, campaign, CampaignState.RUNNING, "resume")
+    """Goes on where it was paused. What failed before is no reason to pause it again; a canary that was judged is passed."""
+    held = _locked(campaign)
+    before = CampaignState(held.resume_to or CampaignState.RUNNING)
+    held = _move(actor, campaign, before, "resume")
+    held.pause_reason, held.paused_by, held.resume_to, held.resumed_at = "", "", "", database_now()
+    if held.canary_left == 0 and held.canary_judge_at is not None and held.canary_judge_at <= held.resumed_at:
+        held.canary_left = None
+    held.save(update_fields=["pause_reason", "paused_by", "resume_to", "resumed_at", "canary_left"])
     held.batch_set.filter(state="WAITING").update(state="READY")
+    Pulse.objects.filter(campaign_id=held.pk).delete()
     ring(held.lane)
+    return held
+
+
+def per_minute(pace: Decimal) -> Decimal:
+    """A pace a minute as one a second, never faster."""
+    return (pace / 60).quantize(Decimal("0.000001"), ROUND_DOWN)
+
+
+@transaction.atomic
+def change_pace(*, actor: object, campaign: Campaign, pace_per_second: Decimal | None) -> Campaign:
+    """The pace from the next window on; None: as fast as the accounts allow. Raises CampaignError for one that is over."""
+    if pace_per_second is not None and not 0 < pace_per_second < 10_000_000:
+        raise CampaignError(_("Give a pace above 0, or leave it empty."), "pace_per_second")
+    held = _locked(campaign)
+    if held.state in (CampaignState.FINISHED, CampaignState.CANCELLED):
+        words = _("A campaign that is %(state)s cannot do that.")
+        raise CampaignError(words % {"state": held.state})
+    before, held.pace_per_second = held.pace_per_second, pace_per_second
+    held.save(update_fields=["pace_per_second"])
+    if pace_per_second:
+        _make_bucket(held)
+    detail = {"before": str(before or ""), "pace_per_second": str(pace_per_second or "")}
+    audit.record(actor=actor, verb="change_pace", what=held, detail=detail)
+    return held
+
+
+@transaction.atomic
+def pass_canary(*, actor: object, campaign: Campaign, verdict: str = "") -> Campaign:
+    """Lets go on what waited for the canary. Twice, or without a canary, it changes nothing."""
+    held = _locked(campaign)
+    if held.canary_left is not None:
+        held.canary_left = None
+        held.save(update_fields=["canary_left"])
+        audit.record(actor=actor, verb="pass_canary", what=held, detail={"verdict": verdict[:200]})
+        ring(held.lane)
     return held
 
 

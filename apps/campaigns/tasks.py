@@ -19,6 +19,7 @@ from apps.campaigns.pipeline.recall import recall_next
 from apps.campaigns.pipeline.receipts import merge_next
 from apps.campaigns.pipeline.replies import handle_next
 from apps.campaigns.pipeline.settle import follow_up_next
+from apps.campaigns.pipeline.stops import HELD_BACK
 from apps.campaigns.pipeline.transports import Transports
 from apps.campaigns.replays import replay_due
 from apps.channels.provider_templates import refresh_due
@@ -32,12 +33,12 @@ BACKGROUND: list[Callable[[], int]] = [
     imports.run_due, refresh_due, count_due, forecast.run_due, target_lists.run_due, replay_due,
 ]  # fmt: skip
 
-NEXT_DUE = """
+NEXT_DUE = f"""
 SELECT extract(epoch FROM min(not_before) - now()) FROM campaigns_batch b
 JOIN campaigns_campaign c ON c.id = b.campaign_id AND c.state IN ('EXPANDING', 'RUNNING', 'CANCELLED')
 JOIN ums_channels_channelaccount a ON a.id = b.account_id AND a.state = 'ACTIVE' AND a.open_until IS NULL
  AND a.kind <> ALL(%s)
-WHERE b.lane = %s AND b.state = 'READY' AND b.not_before <= now() + interval '1 s'
+WHERE b.lane = %s AND b.state = 'READY' AND b.not_before <= now() + interval '1 s' AND (c.state = 'CANCELLED' OR NOT {HELD_BACK})
 """
 
 

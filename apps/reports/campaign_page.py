@@ -15,6 +15,7 @@ from apps.campaigns.models import Campaign
 from apps.campaigns.policy_words import policy_in_words
 from apps.campaigns.progress import is_over
 from apps.campaigns.recalling import recall_progress
+from apps.campaigns.standstill import standstill
 from apps.campaigns.states import CampaignState
 from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, STATE_TONES, reason_in_words
 from apps.channels.models import ChannelAccount
@@ -67,6 +68,7 @@ def campaign_context(campaign: Campaign) -> dict[str, Any]:
         "money_links": {name: messages_link(campaign, name) for name in MONEY_FIGURES},
         "baseline_done": bool(campaign.figures and "baseline" in campaign.figures),
         "fewer": (figures.baseline_reach or 0) - figures.accepted,
+        "standstill": standstill(campaign),
         "recall": recall,
         "recall_links": {name: messages_link(campaign, name) for name in RECALL_FIGURES},
         "settled": is_over(campaign) and not figures.window_open and not (recall and (recall.open or recall.waiting)),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from apps.campaigns.allowances_in_words import rows
 from apps.campaigns.models import Campaign, Delivery, Message, ReceiptInbox
 from apps.campaigns.progress import is_over, progress
+from apps.campaigns.stopping import switches_set
 from apps.campaigns.words import CAMPAIGN_STATES, STATE_TONES
 from apps.channels.models import ChannelAccount, UnmappedCode
 from apps.channels.selectors import open_breakers
@@ -34,6 +35,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context |= {"breakers": list(open_breakers()[:10]), "accounts": ChannelAccount.objects.count()}
     if may("partners.view_allowance"):
         context["walls"] = rows(near_the_wall())
+    if may("campaigns.view_campaign"):
+        context["stops"] = switches_set()
     context["concerns"] = _concerns(request)
     context["may_plan"] = may("campaigns.add_campaign")
     return context

@@ -20,7 +20,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from apps.campaigns.models import Campaign
+from apps.campaigns.models import Campaign, PauseRule
 from apps.campaigns.services import create_campaign, submit_campaign
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
@@ -57,6 +57,7 @@ class Field:
 
     def __enter__(self) -> Self:
         options = ["--world", "perfect", "--seed", str(self.seed)]
+        PauseRule.objects.update(active=False)  # the faults are meant
         outside = self.launch(simulator(self.state, options=options))
         outside.wait_ready(30)
         self.places = json.loads(ready_file(self.state).read_text())

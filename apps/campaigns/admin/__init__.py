@@ -9,11 +9,13 @@ from apps.campaigns.admin.replays import ReplayAdmin
 from apps.campaigns.admin.replies import ReplyAdmin, ReplyWordAdmin
 from apps.campaigns.admin.saved import SavedMessageAdmin
 from apps.campaigns.admin.smart import SmartWeightsAdmin
+from apps.campaigns.admin.stops import PauseRuleAdmin, StopSwitchAdmin
 
 __all__ = [
     "AllowanceAdmin",
     "CampaignAdmin",
     "MessageAdmin",
+    "PauseRuleAdmin",
     "PolicyAdmin",
     "ReceiptInboxAdmin",
     "ReplayAdmin",
@@ -21,4 +23,5 @@ __all__ = [
     "ReplyWordAdmin",
     "SavedMessageAdmin",
     "SmartWeightsAdmin",
+    "StopSwitchAdmin",
 ]

@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.campaigns import services
-from apps.campaigns.admin import ceilings, recalls
+from apps.campaigns.admin import ceilings, pauses, recalls
 from apps.campaigns.admin.forecasts import forecast_context
 from apps.campaigns.drafting import store_forecast
 from apps.campaigns.errors import CampaignError
@@ -86,7 +86,7 @@ class CampaignAdmin(ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         deeds: dict[str, Callable[..., HttpResponse]] = {
             "forecast": self.forecast, "send": self.send, "pause": self.pause, "resume": self.resume, "cancel": self.cancel,
-            "recall": self.recall, "ceiling": self.ceiling,
+            "recall": self.recall, "ceiling": self.ceiling, "pace": self.pace, "canary": self.canary,
         }  # fmt: skip
         own = [
             path(f"<int:campaign_id>/{name}/", self.admin_site.admin_view(view), name=f"campaign_{name}")
@@ -118,6 +118,7 @@ class CampaignAdmin(ModelAdmin):
             "scheduled_at",
             "pace_per_second",
             "cost_ceiling",
+            "canary_size",
         )
         try:
             campaign = services.create_campaign(
@@ -187,18 +188,13 @@ class CampaignAdmin(ModelAdmin):
         )
 
     def pause(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
-        campaign = self._sendable(request, campaign_id)
-        question = Question(
-            title=_("Pause the campaign"),
-            question=_("Pause “%(name)s”?") % {"name": campaign.name},
-            consequences=[_("What is on the wire ends; nothing new leaves until it is resumed.")],
-            verb=_("Pause"),
-            done=_("The campaign is paused."),
-            back=page_of(campaign),
-        )
-        return confirmed(
-            request, question, lambda: services.pause_campaign(actor=request.user, campaign=campaign), REFUSED
-        )
+        return pauses.pause(request, self._sendable(request, campaign_id))
+
+    def pace(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        return pauses.pace(request, self._sendable(request, campaign_id))
+
+    def canary(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        return pauses.canary(request, self._sendable(request, campaign_id))
 
     def resume(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
         campaign = self._sendable(request, campaign_id)
@@ -276,7 +272,7 @@ def _sending_deeds(request: HttpRequest, campaign: Campaign) -> list[tuple[str, 
             found.append((reverse(f"admin:campaign_{name}", args=[campaign.pk]), label, name == "cancel"))
     if not is_over(campaign):
         found.append((reverse("admin:campaign_ceiling", args=[campaign.pk]), _("Cost ceiling"), False))
-    return found
+    return found + pauses.deeds(campaign)
 
 
 def _policies(form: CampaignForm) -> list[dict[str, Any]]:

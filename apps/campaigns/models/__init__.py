@@ -10,6 +10,7 @@ from apps.campaigns.models.policies import Policy, PolicyVersion
 from apps.campaigns.models.replies import Reply, ReplyWord
 from apps.campaigns.models.saved import SavedMessage
 from apps.campaigns.models.smart import ClassExperience, PersonExperience, Replay, SmartWeights
+from apps.campaigns.models.stops import PauseRule, Pulse, StopSwitch
 from apps.campaigns.models.story import (
     Attempt,
     Batch,
@@ -43,8 +44,10 @@ __all__ = [
     "Message",
     "MessagePayload",
     "PersonExperience",
+    "PauseRule",
     "Policy",
     "PolicyVersion",
+    "Pulse",
     "Recall",
     "RecallOrder",
     "SavedMessage",
@@ -57,4 +60,5 @@ __all__ = [
     "Withheld",
     "TargetList",
     "TargetListRow",
+    "StopSwitch",
 ]

@@ -37,11 +37,19 @@ class Campaign(models.Model):
     priority = models.SmallIntegerField(default=0)
     scheduled_at = models.DateTimeField(_("scheduled at"), null=True, blank=True)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
-    pace_per_second = models.DecimalField(_("pace per second"), max_digits=9, decimal_places=2, null=True, blank=True)
+    pace_per_second = models.DecimalField(_("pace per second"), max_digits=13, decimal_places=6, null=True, blank=True)
     cost_ceiling = models.DecimalField(
         _("cost ceiling"), max_digits=14, decimal_places=5, null=True, blank=True, help_text=_("Of the whole campaign.")
     )
     baseline_code = models.CharField(max_length=60, default="", db_default="")  # a policy; empty: all by short message
+    pause_reason = models.CharField(_("why it is paused"), max_length=200, blank=True, default="", db_default="")
+    paused_by = models.CharField(_("paused by"), max_length=200, blank=True, default="", db_default="")
+    resume_to = models.CharField(max_length=20, blank=True, default="", db_default="")  # the state it was paused in
+    resumed_at = models.DateTimeField(null=True)  # what happened before is no evidence against it any more
+    canary_size = models.PositiveIntegerField(_("canary, sends that go first"), null=True, blank=True)
+    canary_left = models.PositiveIntegerField(null=True)  # null: no canary, or it was passed
+    canary_seconds = models.PositiveIntegerField(_("seconds until the canary is judged"), default=120, db_default=120)
+    canary_judge_at = models.DateTimeField(null=True)
     forecast = models.JSONField(null=True)
     figures = models.JSONField(null=True)
     expand_cursor = models.BigIntegerField(default=0)

@@ -15,6 +15,7 @@ from datetime import timedelta
 from functools import partial
 
 from apps.campaigns.models import Batch
+from apps.campaigns.pipeline import pulse
 from apps.campaigns.pipeline.lease import give_back, lease, lease_of, look_again, open_breaker
 from apps.campaigns.pipeline.order import Order
 from apps.campaigns.pipeline.plan import loaded_plan
@@ -172,6 +173,7 @@ class _Stream:
         filed_under = order.account_row.pk if order.adapter.capabilities.finds_by_provider_id else None
         billing = Billing(flight.window.price, order.account_row.bills_failed)
         self._written(partial(write_results, order.batch.epoch, billing, flight.results, filed_under))
+        self._written(partial(pulse.count, order.campaign.pk, flight.results))
         flight.sending.flights.remove(flight)
 
     def _drain(self) -> None:

@@ -15,6 +15,7 @@ from apps.campaigns.pipeline import gate
 from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.doubt import in_doubt
 from apps.campaigns.pipeline.order import Item, LeaseLost, NotNow, Order, Window
+from apps.campaigns.pipeline.stops import STOPPED
 from apps.channels.prices import PRICE_AT
 from apps.partners.counting import Taken, give_back
 from ums_site.clock import boottime
@@ -25,8 +26,8 @@ UPDATE campaigns_batch b SET lease_until = now() + make_interval(secs => %s)
 FROM campaigns_campaign c, ums_channels_channelaccount a
 WHERE b.id = %s AND b.epoch = %s AND b.state = 'LEASED' AND b.lease_until > now() + make_interval(secs => %s)
   AND c.id = b.campaign_id AND a.id = b.account_id
-RETURNING c.state, a.state, a.open_until > now(), c.expires_at <= now(), now(), coalesce({price}, a.price)
-""".format(price=PRICE_AT.format(account="a.id", message_class="c.message_class", at="now()"))
+RETURNING c.state, a.state, a.open_until > now(), c.expires_at <= now(), now(), coalesce({price}, a.price), {stopped}
+""".format(stopped=STOPPED, price=PRICE_AT.format(account="a.id", message_class="c.message_class", at="now()"))
 INTEND = """
 WITH v AS (
     SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::text[], %s::bigint[], %s::smallint[])
@@ -58,9 +59,9 @@ def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Wind
         held = cursor.fetchone()
         if held is None:
             raise LeaseLost
-        campaign_state, account_state, breaker_open, expired, now, price = held
-        if campaign_state == "PAUSED":
-            raise NotNow("WAITING")
+        campaign_state, account_state, breaker_open, expired, now, price, stopped_by_hand = held
+        if campaign_state == "PAUSED" or (stopped_by_hand and campaign_state != "CANCELLED"):
+            raise NotNow("READY")
         if account_state != "ACTIVE" or breaker_open:  # also where another sender has opened it since the lease
             raise NotNow("READY")
         stopped = "expired" if expired else "campaign_cancelled" if campaign_state == "CANCELLED" else ""

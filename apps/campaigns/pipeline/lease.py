@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.settle import settle_batch
+from apps.campaigns.pipeline.stops import HELD_BACK
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import session_kinds
 from ums_site.failpoints import failpoint
@@ -24,13 +25,15 @@ WHERE id = (
     JOIN campaigns_campaign c ON c.id = b.campaign_id AND c.state IN ('EXPANDING', 'RUNNING', 'CANCELLED')
     JOIN ums_channels_channelaccount a ON a.id = b.account_id AND a.state = 'ACTIVE'
      AND (a.open_until IS NULL OR a.open_until <= now())
-    WHERE {whose} AND b.state = 'READY' AND b.not_before <= now()
+    WHERE {whose} AND b.state = 'READY' AND b.not_before <= now() AND (c.state = 'CANCELLED' OR NOT {held_back})
     ORDER BY {first}b.priority DESC, b.not_before, b.id FOR UPDATE OF b SKIP LOCKED LIMIT 1
 ) RETURNING id
 """
-OF_LANE = LEASE.format(whose="b.lane = %s AND a.kind <> ALL(%s)", first="")
+OF_LANE = LEASE.format(whose="b.lane = %s AND a.kind <> ALL(%s)", first="", held_back=HELD_BACK)
 OF_ACCOUNT = LEASE.format(
-    whose="b.account_id = %s", first="array_position(ARRAY['otp', 'notice', 'bulk']::text[], b.lane::text), "
+    whose="b.account_id = %s",
+    first="array_position(ARRAY['otp', 'notice', 'bulk']::text[], b.lane::text), ",
+    held_back=HELD_BACK,
 )
 
 

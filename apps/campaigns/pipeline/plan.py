@@ -158,7 +158,7 @@ def _emit_slot(campaign: Campaign, step: Step, channel: StepChannel, messages: i
             "size": size,
             "lane": campaign.lane,
             "priority": campaign.priority,
-            "state": "WAITING" if campaign.state == "PAUSED" else "READY",
+            "state": "READY",
         }
         cursor.execute(EMIT.format(taken=taken(step, channel)), values)
         return sum(row[0] for row in cursor.fetchall())

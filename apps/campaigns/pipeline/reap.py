@@ -14,6 +14,7 @@ from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.failover import fail_over
 from apps.campaigns.pipeline.money import keep_budgets
 from apps.campaigns.pipeline.offline import expire_due
+from apps.campaigns.pipeline.pulse import judge_canaries, pause_what_fails
 from apps.campaigns.pipeline.settle import settle_batch
 from apps.campaigns.states import MessageClass
 from apps.channels.contract import Account
@@ -80,6 +81,8 @@ def tick() -> None:
         while _judge_suspect():
             pass
         keep_budgets()
+        pause_what_fails()
+        judge_canaries()
         expire_due()
         fail_over()
         cursor.execute(FINISHED)

@@ -7,6 +7,7 @@ state only ever rises in rank, and a body with an event whose delivery is not th
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +16,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from apps.campaigns.models import Campaign
-from apps.campaigns.pipeline import inbox, recall_rows, replies
+from apps.campaigns.pipeline import inbox, pulse, recall_rows, replies
 from apps.campaigns.pipeline.columns import numbers
 from apps.campaigns.pipeline.matching import matched
 from apps.campaigns.pipeline.plan import loaded_plan
@@ -111,9 +112,9 @@ WITH fact AS MATERIALIZED (
 ), arrived AS (
     {SUCCEED}
 )
-SELECT campaign_id, message_id, false FROM moved
+SELECT campaign_id, message_id, false, state = 'UNDELIVERED' FROM moved
 WHERE state NOT IN ('DELIVERED', 'READ', 'CLICKED') OR campaign_id = ANY(%(strict)s::bigint[])
-UNION ALL SELECT campaign_id, id, true FROM arrived WHERE campaign_id = ANY(%(several)s::bigint[])
+UNION ALL SELECT campaign_id, id, true, false FROM arrived WHERE campaign_id = ANY(%(several)s::bigint[])
 """
 
 
@@ -194,14 +195,18 @@ def _apply(account: ChannelAccount, news: _News, campaign_ids: Sequence[int], no
     values["newest"] = values["high"] + (int(CLOCKS_APART.total_seconds() * 1000) << SHIFT)
     open_messages: dict[int, list[int]] = {}
     arrived: list[int] = []
+    failed: Counter[int] = Counter()
     with connection.cursor() as cursor:
         cursor.execute(MERGE, values)
-        for campaign_id, message_id, has_arrived in cursor.fetchall():
+        for campaign_id, message_id, has_arrived, undelivered in cursor.fetchall():
+            failed[campaign_id] += undelivered
             if has_arrived:
                 arrived.append(message_id)
             else:
                 open_messages.setdefault(campaign_id, []).append(message_id)
     call_off(arrived)
+    for campaign_id, count in sorted(failed.items()):
+        pulse.count_undelivered(campaign_id, count)
     for campaign_id, ids in sorted(open_messages.items()):
         settle(campaigns[campaign_id], ids, now)
 

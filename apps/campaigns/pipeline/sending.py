@@ -18,6 +18,7 @@ from django.db import connection
 from apps.campaigns.ambiguity import After, History, after
 from apps.campaigns.pipeline import address_space, gate
 from apps.campaigns.pipeline.calls import grouped, keys_of_their_own
+from apps.campaigns.pipeline.canary import take_canary
 from apps.campaigns.pipeline.intent import intend
 from apps.campaigns.pipeline.lease import close_breaker, open_breaker, slow_down
 from apps.campaigns.pipeline.order import Item, LeaseLost, NotNow, Order, Window
@@ -92,6 +93,7 @@ class Sending:
         if not items:
             self.leave_as = "READY"
             return
+        items = self._within_canary(items)
         gate.look(self.order, items)
         self._keep_to_address_limits(items)
         groups = self._affordable(grouped(self.order, [item for item in items if item.sendable]))
@@ -128,6 +130,21 @@ class Sending:
         if self.order.adapter.call_size(self.order.account) > 1:
             return self.order.batch.size  # calls for many, and retries of them, must see all their rows at once
         return min(LARGEST_WINDOW, self.order.account_row.max_in_flight)
+
+    def _within_canary(self, items: list[Item]) -> list[Item]:
+        """Those that may go while the campaign's canary is out; the others keep their turn, and wait for its verdict.
+
+        A row that was tried before is in the canary already.
+        """
+        if self.order.campaign.canary_left is None:
+            return items
+        fresh = [item for item in items if item.number == 1 and item.sendable]
+        granted = take_canary(self.order.campaign.pk, len(fresh))
+        if granted == len(fresh):
+            return items
+        self.leave_as = "READY"
+        late = {item.delivery_id for item in fresh[granted:]}
+        return [item for item in items if item.delivery_id not in late]
 
     def _keep_to_address_limits(self, items: Sequence[Item]) -> None:
         """Holds those whose address has had what the provider takes for it; of several to one address one goes now."""

@@ -11,7 +11,7 @@ import structlog
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from apps.campaigns.pipeline import address_space, contacts
+from apps.campaigns.pipeline import address_space, contacts, pulse
 from apps.campaigns.pipeline.reap import tick
 from apps.channels.prices import bring_into_force
 from apps.partners.models import IdempotencyKey
@@ -66,4 +66,5 @@ def _housekeeping() -> None:
     partitions.ensure(now.date())
     address_space.forget()
     contacts.forget()
+    pulse.forget()
     IdempotencyKey.objects.filter(created_at__lt=now - KEYS_KEPT).delete()

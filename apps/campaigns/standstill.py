@@ -1,0 +1,96 @@
+"""Why a campaign does not move now, in words for its page: a pause and its evidence, a switch, a canary that is out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import connection
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from apps.campaigns.models import Campaign
+from apps.campaigns.stopping import switches_set
+from ums_site.ids import first_row_id
+
+
+@dataclass(frozen=True, slots=True)
+class Standstill:
+    """One reason, and how to go on."""
+
+    title: str
+    words: str
+    next: str = ""
+
+
+def standstill(campaign: Campaign) -> list[Standstill]:
+    """Everything that holds it back now; empty where nothing does."""
+    if campaign.state == "PAUSED":
+        return [_paused(campaign)]
+    if campaign.state not in ("EXPANDING", "RUNNING"):
+        return []
+    found = [
+        Standstill(
+            _("Sending is stopped"), f"{one}: {one.reason} ({one.set_by})", _("It goes on when the switch is released.")
+        )
+        for one in switches_set()
+        if _concerns(one.scope, one.key, campaign)
+    ]
+    if campaign.canary_left is not None:
+        found.append(_canary(campaign))
+    return found
+
+
+def _paused(campaign: Campaign) -> Standstill:
+    by = _("Paused by %(who)s.") % {"who": campaign.paused_by or "—"}
+    flying = in_flight(campaign)
+    more = (
+        ngettext("%(count)s is in flight still.", "%(count)s are in flight still.", flying) % {"count": flying}
+        if flying
+        else ""
+    )
+    words = " ".join(part for part in (by, reason_in_words(campaign.pause_reason), more) if part)
+    return Standstill(_("The campaign is paused"), words, _("Look at what failed, then resume or cancel it."))
+
+
+def reason_in_words(reason: str) -> str:
+    """`auto: failed=12 tried=100 (last 5 min)` as a sentence; what people wrote stays as it is."""
+    cause, _colon, facts = reason.partition(": ")
+    if cause == "auto":
+        return _("It paused itself: %(facts)s.") % {"facts": facts}
+    if cause == "canary":
+        return _("Its canary went badly: %(facts)s.") % {"facts": facts}
+    return reason
+
+
+def _canary(campaign: Campaign) -> Standstill:
+    if campaign.canary_left:
+        words = _("%(left)s of the %(size)s sends of the canary are still to go.")
+    else:
+        words = _("The canary of %(size)s sends is out; the others follow when it was judged.")
+    said = words % {"left": campaign.canary_left, "size": campaign.canary_size}
+    return Standstill(
+        _("Canary first"), said, _("Everything else waits until it is judged, or until somebody lets it go.")
+    )
+
+
+def in_flight(campaign: Campaign) -> int:
+    """Deliveries between intent and result."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM campaigns_delivery WHERE campaign_id = %s AND id >= %s AND state = 'SENDING'",
+            [campaign.pk, first_row_id(campaign.pk)],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _concerns(scope: str, key: str, campaign: Campaign) -> bool:
+    channels = [one for step in campaign.plan["steps"] for one in step["channels"]]
+    own = {
+        "everything": {""},
+        "business_line": {str(campaign.business_line_id)},
+        "class": {campaign.message_class},
+        "template": {str(campaign.template_version.template_id)},
+        "account": {str(one["account_id"]) for one in channels},
+        "channel": {one["kind"] for one in channels},
+    }
+    return key in own.get(scope, set())
