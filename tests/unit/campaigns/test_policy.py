@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -29,6 +31,7 @@ ACCOUNTS = [
     Facts(2, "push", "push_jpush", "jpush", "poll"),
     Facts(3, "mail", "email_smtp", "email", "failures"),
 ]
+STEPS = [{"channels": [{"account": "sms"}]}]
 WRONG: dict[str, tuple[object, str]] = {
     "nothing": (None, "steps"),
     "a list": ([], "steps"),
@@ -47,10 +50,63 @@ WRONG: dict[str, tuple[object, str]] = {
         {"steps": [{"channels": [{"account": "sms"}]}], "expires_seconds": "1 d"},
         "expires_seconds",
     ),
+    "a channel of one account and several": (
+        {"steps": [{"channels": [{"account": "sms", "vendors": [{"account": "a"}, {"account": "b"}]}]}]},
+        "steps[0].channels[0].vendors",
+    ),
+    "a group of one": ({"steps": [{"channels": [{"vendors": [{"account": "a"}]}]}]}, "steps[0].channels[0].vendors"),
+    "a vendor without account": (
+        {"steps": [{"channels": [{"vendors": [{"account": "a"}, {"weight": 1}]}]}]},
+        "steps[0].channels[0].vendors[1].account",
+    ),
+    "a weight below nothing": (
+        {"steps": [{"channels": [{"vendors": [{"account": "a"}, {"account": "b", "weight": -1}]}]}]},
+        "steps[0].channels[0].vendors[1].weight",
+    ),
+    "a group without weight": (
+        {"steps": [{"channels": [{"vendors": [{"account": "a", "weight": 0}, {"account": "b", "weight": 0}]}]}]},
+        "steps[0].channels[0].vendors",
+    ),
+    "a slip of the pen": ({"steps": [{"channels": [{"account": "sms"}], "wait_second": 5}]}, "steps[0].wait_second"),
+    "a condition without words": (
+        {"steps": [{"channels": [{"account": "sms", "only_if": {}}]}]},
+        "steps[0].channels[0].only_if",
+    ),
+    "a condition on no tag": (
+        {"steps": [{"channels": [{"account": "sms", "only_if": {"tags_any": []}}]}]},
+        "steps[0].channels[0].only_if.tags_any",
+    ),
+    "a condition nobody knows": (
+        {"steps": [{"channels": [{"account": "sms", "only_if": {"tag": ["x"]}}]}]},
+        "steps[0].channels[0].only_if.tag",
+    ),
+    "a variant that is none": (
+        {"steps": [{"channels": [{"account": "sms", "body": "A/B"}]}]},
+        "steps[0].channels[0].body",
+    ),
+    "a failover of a day": (
+        {"steps": [{"channels": [{"account": "sms", "failover_seconds": 86400}]}]},
+        "steps[0].channels[0].failover_seconds",
+    ),
+    "a ceiling as a number": ({"steps": STEPS, "ceiling_per_person": 0.1}, "ceiling_per_person"),
+    "a ceiling of nothing": ({"steps": STEPS, "ceiling_per_person": "0.00"}, "ceiling_per_person"),
+    "a ceiling with too fine a grain": ({"steps": STEPS, "ceiling_per_person": "0.000001"}, "ceiling_per_person"),
+    "an order nobody knows": ({"steps": STEPS, "order": "best"}, "order"),
+    "weights in words": ({"steps": STEPS, "weights": {"price": "high"}}, "weights"),
+    "perhaps": ({"steps": STEPS, "unknown_starts_next": "perhaps"}, "unknown_starts_next"),
+    "a version to come": ({"steps": STEPS, "version": 3}, "version"),
     "eleven steps": ({"steps": [{"channels": [{"account": "sms"}]}] * 11}, "steps"),
 }
 UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
     "an account nobody knows": ({"account": "fax"}, "steps[0].channels[0].account"),
+    "a vendor nobody knows": (
+        {"vendors": [{"account": "sms"}, {"account": "fax"}]},
+        "steps[0].channels[0].vendors[1].account",
+    ),
+    "vendors for two kinds of address": (
+        {"vendors": [{"account": "sms"}, {"account": "mail"}]},
+        "steps[0].channels[0].vendors",
+    ),
     "an account of another kind": ({"account": "sms", "kind": "push_jpush"}, "steps[0].channels[0].kind"),
 }
 
@@ -103,6 +159,69 @@ def test_what_is_right_freezes_and_loads(written: list[dict[str, Any]], expires:
         assert [one.account for one in step.channels] == [one["account"] for one in source["channels"]]
         wait = source.get("wait_seconds")
         assert step.wait == (None if wait is None else timedelta(seconds=wait))
+
+
+def test_the_second_version_freezes_and_loads() -> None:
+    accounts = [*ACCOUNTS, Facts(4, "sms-b", "sms_tencent")]
+    only = {"tags_any": ["vip"], "attributes": {"age": {"min": 18}}}
+    push_or_mail = [{"account": "push", "only_if": only, "only_tag": "gold", "body": "short"}, {"account": "mail"}]
+    vendors = [{"account": "sms", "weight": 3}, {"account": "sms-b", "weight": 0}]
+    policy = {
+        "version": 2,
+        "steps": [
+            {"channels": push_or_mail, "mode": "smart"},
+            {"channels": [{"vendors": vendors, "failover_seconds": 5, "body": "short"}]},
+        ],
+        "ceiling_per_person": "0.10",
+        "unknown_starts_next": False,
+        "order": "cheapest",
+        "weights": {"price": 2},
+    }
+    frozen = freeze(policy, accounts)
+    plan = load(json.loads(json.dumps(frozen)))
+    assert frozen["version"] == 2 and (plan.ceiling, plan.unknown_starts_next) == (Decimal("0.10"), False)
+    assert (plan.order, plan.weights, plan.chooses) == ("cheapest", {"price": 2}, True)
+    push, mail, a, b = plan.channels()
+    assert push.conditions == only | {"tags_all": ["gold"]} and mail.conditions == {}
+    assert [one.body_key for one in (push, mail, a, b)] == [
+        "push_jpush/short", "email_smtp", "sms_aliyun/short", "sms_tencent/short",
+    ]  # fmt: skip
+    assert [(one.group, one.weight, one.failover_seconds) for one in (a, b)] == [(2, 3, 5), (2, 0, 5)]
+    assert plan.steps[1].places == ((a, b),) and plan.steps[0].places == ((push,), (mail,))
+    assert plan.steps[0].alternatives({push.slot}) == (mail,)
+    assert plan.steps[1].alternatives({a.slot}) == (b,) and plan.steps[1].alternatives({a.slot, b.slot}) == ()
+
+
+def test_a_plan_frozen_by_the_first_version_loads_as_it_was() -> None:
+    old = {
+        "slot": 0,
+        "kind": "sms_aliyun",
+        "account": "sms",
+        "account_id": 1,
+        "address_kind": "phone",
+        "receipts": "push",
+    }
+    step = {"channels": [old | {"only_tag": "vip"}], "mode": "first", "until": "delivered", "wait_seconds": 60}
+    plan = load({"steps": [step], "expires_seconds": None})
+    (only,) = plan.channels()
+    assert (only.conditions, only.body_key, plan.chooses, plan.strict) == (
+        {"tags_all": ["vip"]},
+        "sms_aliyun",
+        False,
+        False,
+    )
+
+
+@pytest.mark.parametrize(("until", "place"), [("read", None), ("clicked", "steps[0].until")])
+def test_nobody_waits_for_what_no_channel_tells(until: str, place: str | None) -> None:
+    told = [Facts(1, "sms", reports_read=True), Facts(2, "push")]
+    policy = {"steps": [{"channels": [{"account": "sms"}, {"account": "push"}], "until": until}]}
+    if place is None:
+        assert load(freeze(policy, told)).strict
+    else:
+        with pytest.raises(BadPolicy, match="tells when something was clicked") as caught:
+            freeze(policy, told)
+        assert list(caught.value.problems) == [place]
 
 
 def test_what_can_be_measured() -> None:

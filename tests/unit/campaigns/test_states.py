@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apps.campaigns.states import (
     FINAL_MESSAGE,
@@ -61,6 +63,26 @@ def test_an_end_is_never_opened_again() -> None:
         assert MACHINES["message"][state] <= FINAL_MESSAGE
     for state in ("ACCEPTED", "DELIVERED", "READ", "UNDELIVERED", "CLOSED", "REJECTED", "CANCELLED", "UNKNOWN_FINAL"):
         assert not MACHINES["delivery"][state] & (OPEN_DELIVERY | {"UNKNOWN"}), f"{state} would be sent again"
+
+
+NEWS = ("ACCEPTED", "CLOSED", "UNDELIVERED", "DELIVERED", "READ", "CLICKED")  # each says more than those before it
+
+
+@given(st.sampled_from(["message", "delivery"]), st.lists(st.integers(0, 20), max_size=40))
+def test_whatever_happens_an_end_is_only_known_better(machine: str, luck: list[int]) -> None:
+    state = {"message": "PLANNED", "delivery": "PENDING"}[machine]
+    ended = False
+    for number in luck:
+        following = sorted(MACHINES[machine][state])
+        if not following:
+            return
+        after = following[number % len(following)]
+        if machine == "delivery" and state in NEWS:
+            assert NEWS.index(after) > NEWS.index(state)
+        if machine == "message" and ended:
+            assert after in FINAL_MESSAGE and after in ("SUCCEEDED", "FAILED") and state != "SUCCEEDED"
+        ended = ended or (machine == "message" and after in FINAL_MESSAGE)
+        state = after
 
 
 def test_only_a_sending_delivery_is_ambiguous() -> None:
