@@ -31,11 +31,11 @@ class Rule:
     valid_for: timedelta
 
     def is_about(self, message_class: str, business_line_id: int, source: str) -> bool:
-        """Whether it looks at such campaigns at all."""
+        """Whether it looks at such campaigns at all. What a schedule starts is asked whichever door the rule is about."""
         return (
             self.message_class in ("", message_class)
             and self.business_line_id in (None, business_line_id)
-            and self.source in ("", source)
+            and (self.source in ("", source) or source == "schedule")
         )
 
     @property

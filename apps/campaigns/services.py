@@ -73,12 +73,24 @@ def create_campaign(
     )
     campaign.scheduled_at, campaign.pace_per_second = scheduled_at, pace_per_second
     campaign.canary_size = campaign.canary_left = canary_size or None
+    _count_expiry_from_start(campaign, expires_at)
     campaign.created_by_id = getattr(actor, "pk", None)
     campaign.save(force_insert=True)
     if cost_ceiling is not None:
         write_ceiling(actor=actor, campaign=campaign, amount=cost_ceiling)
     audit.record(actor=actor, verb="create", what=campaign, detail={"name": campaign.name})
     return campaign
+
+
+def _count_expiry_from_start(campaign: Campaign, wanted: datetime | None) -> None:
+    """What the policy allows counts from the scheduled time; a time that was named must lie behind it."""
+    start = campaign.scheduled_at
+    if start is None or start <= campaign.created_at:
+        return
+    if wanted is None and campaign.plan["expires_seconds"]:
+        campaign.expires_at = start + timedelta(seconds=campaign.plan["expires_seconds"])
+    if campaign.expires_at is not None and campaign.expires_at <= start:
+        raise CampaignError(_("It would expire before it could be sent: choose a later time."), "expires_at")
 
 
 def checked_class(message_class: str) -> MessageClass:

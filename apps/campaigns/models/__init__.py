@@ -23,6 +23,7 @@ from apps.campaigns.models.story import (
     Receipt,
     ReceiptInbox,
 )
+from apps.campaigns.models.times import BatchWait, Calendar, CalendarDay, QuietHours, Schedule, ScheduleRun
 
 __all__ = [
     "Approval",
@@ -61,4 +62,10 @@ __all__ = [
     "TargetList",
     "TargetListRow",
     "StopSwitch",
+    "BatchWait",
+    "Calendar",
+    "CalendarDay",
+    "QuietHours",
+    "Schedule",
+    "ScheduleRun",
 ]

@@ -16,6 +16,7 @@ from apps.campaigns.pipeline.money import keep_budgets
 from apps.campaigns.pipeline.offline import expire_due
 from apps.campaigns.pipeline.pulse import judge_canaries, pause_what_fails
 from apps.campaigns.pipeline.settle import settle_batch
+from apps.campaigns.scheduling import launch_due
 from apps.campaigns.states import MessageClass
 from apps.channels.contract import Account
 from apps.channels.models import ChannelAccount
@@ -75,6 +76,7 @@ UNION SELECT 'work' WHERE EXISTS (
 def tick() -> None:
     """Launches what is due, takes back lost leases, finishes campaigns, and rings the lanes that have work."""
     expire_approvals()
+    launch_due()
     with connection.cursor() as cursor:
         cursor.execute(LAUNCH)
         cursor.execute(LOST_LEASES, [settings.UMS_TIMERS.grace])
