@@ -57,10 +57,16 @@ def summary(plan: Json, names: Names | None = None, currency: str = "CNY") -> st
 
 def condition_in_words(step: Json) -> str:
     """When the step after this one follows, without naming it."""
-    goal, wait = GOALS.get(step.get("until", "delivered"), ""), step.get("wait_seconds")
+    wait, until = step.get("wait_seconds"), step.get("until", "delivered")
     if not wait:
         return gettext("if it definitely failed")
-    return gettext("if not %(goal)s within %(time)s") % {"goal": goal, "time": seconds_in_words(wait)}
+    phrases = {
+        "accepted": gettext("if the provider has not taken it within %(time)s"),
+        "delivered": gettext("if not delivered within %(time)s"),
+        "read": gettext("if not read within %(time)s"),
+        "clicked": gettext("if not clicked within %(time)s"),
+    }
+    return phrases[until if until in phrases else "delivered"] % {"time": seconds_in_words(wait)}
 
 
 def _follows(before: Json, channels: str) -> str:
@@ -94,7 +100,7 @@ def _order_in_words(plan: Json) -> list[str]:
     weights = plan.get("weights") or {}
     if weights:
         held = [f"{WEIGHTS.get(name, name)} {value:g}" for name, value in weights.items()]
-        said.append(gettext("Weights of its own: %(weights)s.") % {"weights": ", ".join(held)})
+        said.append(gettext("Weights of its own: %(weights)s.") % {"weights": gettext(", ").join(held)})
     return said
 
 
@@ -104,10 +110,10 @@ def _step_in_words(step: Json, names: Names, *, last: bool) -> str:
     if len(held) == 1:
         how = gettext("Send over %(channel)s.") % {"channel": held[0]}
     elif step.get("mode", "first") == "all":
-        how = gettext("Send over all of these at once: %(channels)s.") % {"channels": ", ".join(held)}
+        how = gettext("Send over all of these at once: %(channels)s.") % {"channels": gettext(", ").join(held)}
     elif step.get("mode") == "smart":
         how = gettext("Send over the one of these that scores best for the person, and over the next best where it fails: "
-                      "%(channels)s.") % {"channels": ", ".join(held)}  # fmt: skip
+                      "%(channels)s.") % {"channels": gettext(", ").join(held)}  # fmt: skip
     else:
         how = gettext("Send over the first of these that reaches the person: %(channels)s.") % {
             "channels": ", ".join(held)
@@ -132,7 +138,7 @@ def _channels_in_words(step: Json, names: Names) -> str:
     held = [channel_in_words(one, names) for one in channels_of(step)]
     if len(held) == 1:
         return held[0]
-    joined = ", ".join(held)
+    joined = gettext(", ").join(held)
     if step.get("mode", "first") == "all":
         return gettext("%(channels)s at once") % {"channels": joined}
     if step.get("mode") == "smart":
@@ -163,7 +169,7 @@ def channel_in_words(channel: Json, names: Names) -> str:
     asides = whom_in_words(channel)
     if channel.get("body"):
         asides.append(gettext("text “%(variant)s”") % {"variant": channel["body"]})
-    return f"{name} ({', '.join(asides)})" if asides else name
+    return gettext("%(name)s (%(asides)s)") % {"name": name, "asides": gettext(", ").join(asides)} if asides else name
 
 
 def _name(channel: Json, names: Names) -> str:
@@ -196,7 +202,9 @@ def whom_in_words(channel: Json) -> list[str]:
         "tags_all": gettext("only people with all of the tags %(tags)s"),
         "tags_none": gettext("nobody with any of the tags %(tags)s"),
     }
-    said += [words % {"tags": ", ".join(condition[part])} for part, words in phrases.items() if condition.get(part)]
+    said += [
+        words % {"tags": gettext(", ").join(condition[part])} for part, words in phrases.items() if condition.get(part)
+    ]
     for key, wanted in (condition.get("attributes") or {}).items():
         said.append(gettext("only where %(attribute)s is %(value)s") % {"attribute": key, "value": _value(wanted)})
     return said
