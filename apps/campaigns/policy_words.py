@@ -41,7 +41,7 @@ def policy_in_words(plan: Json, names: Names | None = None) -> list[str]:
     """A sentence for each step of a policy or of a frozen plan, and one for each of its limits."""
     steps = plan.get("steps", [])
     said = [_step_in_words(step, names or {}, last=number == len(steps) - 1) for number, step in enumerate(steps)]
-    return [*said, *_order_in_words(plan), *(f"{limit[:1].upper()}{limit[1:]}." for limit in _limits(plan))]
+    return [*said, *_order_in_words(plan), *(_capital(limit) + gettext(".") for limit in _limits(plan))]
 
 
 def summary(plan: Json, names: Names | None = None, currency: str = "CNY") -> str:
@@ -52,7 +52,11 @@ def summary(plan: Json, names: Names | None = None, currency: str = "CNY") -> st
         channels = _channels_in_words(step, names or {})
         parts.append(channels if before is None else _follows(before, channels))
         before = step
-    return gettext("; ").join([*parts, *_limits(plan, currency)]) + gettext(".")
+    return _capital(gettext("; ").join([*parts, *_limits(plan, currency)])) + gettext(".")
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def condition_in_words(step: Json) -> str:
@@ -82,6 +86,8 @@ def _limits(plan: Json, currency: str = "CNY") -> list[str]:
         said.append(gettext("an unknown outcome starts the next step too, so that some may get it twice"))
     if plan.get("unknown_starts_next") is False:
         said.append(gettext("an unknown outcome never starts the next step"))
+    if kept := (plan.get("offline_save") or {}).get("seconds"):
+        said.append(gettext("kept for %(time)s for whoever cannot be reached now") % {"time": seconds_in_words(kept)})
     if plan.get("expires_seconds"):
         said.append(gettext("gives up after %(time)s") % {"time": seconds_in_words(plan["expires_seconds"])})
     return said
@@ -116,7 +122,7 @@ def _step_in_words(step: Json, names: Names, *, last: bool) -> str:
                       "%(channels)s.") % {"channels": gettext(", ").join(held)}  # fmt: skip
     else:
         how = gettext("Send over the first of these that reaches the person: %(channels)s.") % {
-            "channels": ", ".join(held)
+            "channels": gettext(", ").join(held)
         }
     return how if last else f"{how} {_until_in_words(step)}"
 

@@ -26,11 +26,11 @@ def offers() -> dict[str, Any]:
         "goals": [[code, str(words)] for code, words in GOALS.items()],
         "orders": [[code, str(words)] for code, words in ORDERS.items()],
         "weights": [[name, str(words), said_by(Weights())[name]] for name, words in WEIGHTS.items()],
-        "words": _words(),
+        "words": _words_of_steps() | _words_of_limits(),
     }
 
 
-def _words() -> dict[str, str]:
+def _words_of_steps() -> dict[str, str]:
     return {
         "step": _("Step"),
         "channel": _("Channel"),
@@ -69,11 +69,19 @@ def _words() -> dict[str, str]:
         "no": _("no"),
         "body": _("Variant of the text"),
         "bodyHint": _("Empty: the text of the channel."),
+    }
+
+
+def _words_of_limits() -> dict[str, str]:
+    return {
         "limits": _("Limits"),
         "ceiling": _("At most this much money a person"),
         "ceilingHint": _("For example 0.10; empty: no limit."),
         "expires": _("Give up after"),
         "expiresHint": _("Empty: never."),
+        "keep": _("Keep for whoever cannot be reached now, for"),
+        "keepHint": _("Empty: not kept. Kept messages stand under “Offline-saved”."),
+        "collapse": _("Of kept messages with this key only the newest goes"),
         "unknown": _("An unknown outcome starts the next step"),
         "asClass": _("as the class says"),
         "always": _("yes, even if some get it twice"),

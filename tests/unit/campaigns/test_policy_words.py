@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from django.utils import translation
 
 from apps.campaigns import policy_checks
+from apps.campaigns.policy import BadPolicy, freeze
 from apps.campaigns.policy_changes import changes
 from apps.campaigns.policy_problems import SENTENCES, in_words
 from apps.campaigns.policy_words import policy_in_words, summary
@@ -62,7 +65,8 @@ def test_two_versions_differ_by_their_sentences() -> None:
 
 def test_every_problem_that_a_policy_can_have_is_known_to_the_translation() -> None:
     bad: list[Any] = [
-        {}, {"steps": [{}] * 11, "version": 9, "order": "x", "weights": {"reach": -1}, "unknown_starts_next": 3, "more": 1},
+        {}, {"steps": [{}] * 11, "version": 9, "order": "x", "weights": {"reach": -1}, "unknown_starts_next": 3, "more": 1,
+         "offline_save": {"collapse_key": 3}},
         {"steps": [{"channels": [{}], "mode": "x", "until": "x", "wait_seconds": -1}], "ceiling_per_person": 1},
         {"steps": [{"channels": [
             {"account": "a", "vendors": [1], "only_if": {}, "only_tag": 3, "body": "??"}, {"vendors": [1]}, {"vendors": [1, 2]},
@@ -72,8 +76,41 @@ def test_every_problem_that_a_policy_can_have_is_known_to_the_translation() -> N
         ]}]},
     ]  # fmt: skip
     patterns = [re.compile(re.sub(r"%\\\(\w+\\\)s", ".+", re.escape(one))) for one in SENTENCES]
-    said = {words for policy in bad for words in policy_checks.problems(policy).values()}
+    said = {words for policy in bad for words in policy_checks.problems(policy).values()} | _of_freezing()
     assert len(said) >= 18
     assert [words for words in said if not any(one.fullmatch(words) for one in patterns)] == []
     with translation.override("en"):
         assert in_words("Use one of: a, b.") == "Use one of: a, b."
+
+
+def _of_freezing() -> set[str]:
+    """What only the accounts can tell."""
+
+    def account(pk: int, code: str, receipts: str, address_kind: str = "phone") -> Any:
+        return SimpleNamespace(
+            id=pk,
+            code=code,
+            kind="k",
+            address_kind=address_kind,
+            receipts=receipts,
+            reports_read=False,
+            reports_clicks=False,
+        )
+
+    held = [account(1, "silent", "none"), account(2, "push", "push", "device")]
+    steps = [
+        {
+            "channels": [{"account": "silent", "kind": "other"}, {"account": "silent"}, {"account": "gone"}],
+            "until": "read",
+        },
+        {"channels": [{"vendors": [{"account": "silent"}, {"account": "push"}]}]},
+        {"channels": [{"account": "silent"}], "until": "clicked"},
+    ]
+    with pytest.raises(BadPolicy) as bad:
+        freeze({"steps": steps}, held)
+    many = [
+        {"channels": [{"account": "silent"}, {"account": "push"}, *({"account": str(one)} for one in range(9))]}
+    ] * 3
+    with pytest.raises(BadPolicy) as more:
+        freeze({"steps": many}, [*held, *(account(10 + one, str(one), "push") for one in range(9))])
+    return {*bad.value.problems.values(), *more.value.problems.values()}

@@ -266,12 +266,23 @@
     card.append(details);
     return card;
   };
+  const keepFields = () => {
+    const change = (name) => (value) => {
+      const held = { ...plan.offline_save };
+      set(held, name, value);
+      set(plan, "offline_save", Object.keys(held).length ? held : null);
+    };
+    const kept = plan.offline_save || {};
+    return [duration(words.keep, kept.seconds, change("seconds"), "offline_save.seconds", words.keepHint),
+      named(words.collapse, entry(kept.collapse_key, change("collapse_key")), "offline_save.collapse_key")];
+  };
   const limitsCard = () => {
     const unknown = [["", words.asClass], ["true", words.always], ["false", words.never]];
     const card = make("section", { className: "ums-step" }, make("h3", { className: "ums-heading", textContent: words.limits }));
     card.append(
       named(words.ceiling, entry(plan.ceiling_per_person, (text) => set(plan, "ceiling_per_person", text), { inputMode: "decimal" }), "ceiling_per_person", words.ceilingHint),
       duration(words.expires, plan.expires_seconds, (seconds) => set(plan, "expires_seconds", seconds), "expires_seconds", words.expiresHint),
+      ...keepFields(),
       named(words.unknown, select(unknown, plan.unknown_starts_next === undefined || plan.unknown_starts_next === null ? "" : String(plan.unknown_starts_next),
         (said) => set(plan, "unknown_starts_next", said === "" ? null : said === "true")), "unknown_starts_next"));
     return card;
