@@ -21,7 +21,7 @@ PERSONAL = frozenset(
     }
 )
 # Rules about one address, one account or one text: the next step may still do.
-OF_ONE_WAY = frozenset({"address_blacklisted", "sensitive_word", "over_ceiling"})
+OF_ONE_WAY = frozenset({"address_blacklisted", "address_limit", "sensitive_word", "over_ceiling"})
 BLOCKING = PERSONAL | OF_ONE_WAY
 CALLED_OFF = {
     "expired": "EXPIRED",

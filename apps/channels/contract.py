@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
+from apps.channels.address_limits import ADDRESS_LIMITS_FIELD, NAME, AddressLimit, limits_in
 from apps.channels.fields import ConfigField, ContentField
 from apps.channels.outcomes import Outcome
 from apps.channels.requests import (
@@ -34,7 +35,9 @@ from apps.channels.requests import (
     TransportFault,
 )
 
-__all__ = [  # for who imports fields, requests and answers together with the contract
+__all__ = [  # for who imports fields, limits, requests and answers together with the contract
+    "ADDRESS_LIMITS_FIELD",
+    "AddressLimit",
     "Answer",
     "AppriseAnswer",
     "AppriseRequest",
@@ -78,14 +81,6 @@ class Receipts(StrEnum):
     @property
     def polled(self) -> bool:
         return self in (Receipts.POLL, Receipts.BOTH)
-
-
-@dataclass(frozen=True, slots=True)
-class AddressLimit:
-    """The provider takes `count` messages of one account for one address in a `per`, and loses or punishes the next."""
-
-    count: int
-    per: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +303,11 @@ class Adapter:
         `capabilities`, but where a setting takes away from them, or a sort of message has what not every one has.
         """
         return self.capabilities
+
+    def address_limits(self, account: Account) -> tuple[AddressLimit, ...]:
+        """What the provider takes for one address: the account's own setting, or what the kind declares."""
+        text = str(account.config.get(NAME) or "")
+        return limits_in(text) if text else self.capabilities.address_limits
 
     def own_texts(self, account: Account) -> bool:
         """Whether calls of this account carry a text of its own for each recipient (never unless `personalised`).

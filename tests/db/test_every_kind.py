@@ -119,21 +119,27 @@ def test_nobody_gets_more_than_the_provider_takes_for_one_address(world: World, 
 LIMITS = [AddressLimit(2, timedelta(seconds=60)), AddressLimit(3, timedelta(hours=1))]
 
 
+def took(account: int, hashes: list[bytes], limits: list[AddressLimit], counted_as: str = "") -> dict[bytes, datetime]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        return address_space.take(cursor, account, hashes, limits, counted_as)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_address_space_is_exact_over_any_span() -> None:
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE campaigns_addressuse")
-    assert address_space.take(1, [b"a", b"b", b"a"], LIMITS) == {}
-    assert address_space.take(1, [b"a"], LIMITS) == {}
-    full = address_space.take(1, [b"a", b"b"], LIMITS)
+    assert took(1, [b"a", b"b", b"a"], LIMITS) == {}
+    assert took(1, [b"a"], LIMITS) == {}
+    full = took(1, [b"a", b"b"], LIMITS)
     assert set(full) == {b"a"} and timedelta(seconds=50) < full[b"a"] - timezone.now() < timedelta(seconds=61)
-    assert address_space.take(2, [b"a"], LIMITS) == {}, "another account has a space of its own"
+    assert took(2, [b"a"], LIMITS) == {}, "another account has a space of its own"
+    assert took(1, [b"a"], LIMITS, "otp") == {}, "so has a class with limits of its own"
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE campaigns_addressuse SET times = (SELECT array_agg(t - interval '61 s' ORDER BY t) FROM unnest(times) t)"
         )
-    assert address_space.take(1, [b"a"], LIMITS) == {}, "a minute later there is space again"
-    full = address_space.take(1, [b"a"], LIMITS)
+    assert took(1, [b"a"], LIMITS) == {}, "a minute later there is space again"
+    full = took(1, [b"a"], LIMITS)
     assert full[b"a"] - timezone.now() > timedelta(minutes=50), "but the hour is full"
 
 

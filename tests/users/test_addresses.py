@@ -125,3 +125,11 @@ def test_masks(kind: str, text: str, shown: str) -> None:
 def test_a_robots_address_shows_nothing_to_write_with() -> None:
     shown = mask("feishu_group", "0b1c2d3e-4f5a|umsFeishuRobotSecret01")
     assert shown == "0b1c****" and mask("wecom_group", "693a91f6-7xxx") == "693a****"
+
+
+@pytest.mark.parametrize("prefix", ["130", "147", "162", "165", "166", "167", "170", "171", "172", "173", "174", "176", "177",
+                                    "178", "190", "191", "192", "193", "195", "196", "197", "198", "199"])  # fmt: skip
+def test_new_phone_prefixes(prefix: str) -> None:
+    assert (
+        normalise("phone", f"+86 {prefix} 1234 5678") == normalise("phone", f"{prefix}12345678") == f"{prefix}12345678"
+    )

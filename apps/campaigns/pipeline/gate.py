@@ -19,6 +19,7 @@ from typing import Any
 
 from apps.campaigns.pipeline.decisions import Decided, note
 from apps.campaigns.pipeline.order import Item, Order
+from apps.campaigns.pipeline.rules.address import AddressLimits
 from apps.campaigns.pipeline.rules.allowances import Allowances
 from apps.campaigns.pipeline.rules.ceiling import Ceiling
 from apps.campaigns.pipeline.rules.consent import Consent
@@ -35,6 +36,7 @@ RULES: list[Rule] = [
     Consent(),
     SensitiveWords(),
     Ceiling(),
+    AddressLimits(),
     ContactRule(),
     Allowances(),  # the last one, for as short as can be: it locks rows that everybody wants
 ]

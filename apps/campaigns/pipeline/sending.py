@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 
 from apps.campaigns.ambiguity import After, History, after
-from apps.campaigns.pipeline import address_space, gate
+from apps.campaigns.pipeline import gate
 from apps.campaigns.pipeline.calls import grouped, keys_of_their_own
 from apps.campaigns.pipeline.canary import take_canary
 from apps.campaigns.pipeline.intent import intend
@@ -40,12 +40,11 @@ from apps.channels.outcomes import (
 )
 from apps.channels.transport.http import fetch
 from apps.channels.unmapped import count_unmapped
-from ums_site.clock import boottime, transaction_now
+from ums_site.clock import boottime
 from ums_site.failpoints import failpoint
 
 LARGEST_WINDOW = 250
 JUDGED_AFTER = 20
-NEXT_OF_SEVERAL = timedelta(seconds=1)
 DONE = After("ACCEPTED", "")
 
 
@@ -95,7 +94,6 @@ class Sending:
             return
         items = self._within_canary(items)
         gate.look(self.order, items)
-        self._keep_to_address_limits(items)
         groups = self._affordable(grouped(self.order, [item for item in items if item.sendable]))
         if groups and self.order.adapter.capabilities.reserves_keys and not self._reserve(groups):
             groups = []
@@ -145,22 +143,6 @@ class Sending:
         self.leave_as = "READY"
         late = {item.delivery_id for item in fresh[granted:]}
         return [item for item in items if item.delivery_id not in late]
-
-    def _keep_to_address_limits(self, items: Sequence[Item]) -> None:
-        """Holds those whose address has had what the provider takes for it; of several to one address one goes now."""
-        limits = self.order.adapter.capabilities.address_limits
-        asked = [item for item in items if item.sendable]
-        if not limits or not asked:
-            return
-        full = address_space.take(self.order.account_row.pk, [item.address_hash for item in asked], limits)
-        served: set[bytes] = set()
-        for item in asked:
-            until = full.get(item.address_hash)
-            if until is None and item.address_hash in served:
-                until = transaction_now() + NEXT_OF_SEVERAL
-            if until is not None:
-                item.held, item.held_until = "address_limit", until
-            served.add(item.address_hash)
 
     def _affordable(self, groups: list[list[Item]]) -> list[list[Item]]:
         """The first groups that the account's and then the campaign's bucket allow; the others keep their turn."""

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from apps.channels.contract import (
+    ADDRESS_LIMITS_FIELD,
     OFFLINE,
     Account,
     Adapter,
@@ -62,6 +63,7 @@ class PushJPush(Adapter):
         ConfigField("master_secret", "Master Secret", secret=True, help="Same page as the AppKey."),
         ConfigField("base_url", "Push endpoint", type="url", default="https://api.jpush.cn"),
         ConfigField("report_base_url", "Report endpoint", type="url", default="https://report.jpush.cn"),
+        ADDRESS_LIMITS_FIELD,
         ConfigField(
             "platform",
             "Platforms",

@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from apps.channels.address_limits import limits_in
 from apps.channels.contract import (
+    ADDRESS_LIMITS_FIELD,
     Account,
     Adapter,
     Answer,
@@ -81,6 +83,7 @@ class SmsAliyun(Adapter):
             help="SMS console, where the account may have one: the end of the number that people answer to.",
         ),
         OFFSET_FIELD,
+        ADDRESS_LIMITS_FIELD,
         ConfigField(
             "bad_number_codes",
             "Receipt codes of numbers that do not exist",
@@ -109,6 +112,7 @@ class SmsAliyun(Adapter):
         echoes_reference=True,
         receipts=Receipts.PUSH,
         price_unit="piece",
+        address_limits=limits_in("otp 1/1m 5/1h 10/1d; transactional 50/1d; marketing 50/1d"),
     )
     hook_answer = ("application/json", b'{"code":0,"msg":"ok"}')
     verified_with = "alibabacloud-dysmsapi20170525 4.6.0"

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from apps.channels.contract import (
+    ADDRESS_LIMITS_FIELD,
     Account,
     Adapter,
     Answer,
@@ -65,6 +66,7 @@ class SmsTencent(Adapter):
             help="1 to 200 numbers of equal text in one call; each gets a status of its own.",
         ),
         ConfigField("extend_code", "Extension code for replies", required=False),
+        ADDRESS_LIMITS_FIELD,
         ConfigField("sender_id", "Sender id abroad", required=False),
         ConfigField("receipt_utc_offset", "Hours from UTC of the times in receipts", type="integer", default=8, required=False),
         ConfigField(
