@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("campaigns", "0018_stops"),
+        ("campaigns", "0020_address_classes"),
         ("partners", "0005_key_approves"),
         ("templates", "0004_sensitive_words"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
@@ -220,7 +220,7 @@ class Migration(migrations.Migration):
                 (
                     "pace_per_second",
                     models.DecimalField(
-                        blank=True, decimal_places=6, max_digits=12, null=True, verbose_name="pace per second"
+                        blank=True, decimal_places=6, max_digits=13, null=True, verbose_name="pace per second"
                     ),
                 ),
                 ("expires_after", models.DurationField(blank=True, null=True, verbose_name="expires after")),
