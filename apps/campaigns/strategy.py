@@ -121,6 +121,8 @@ def _lost(step: Step, current: Sequence[DeliveryFacts], reason: str) -> Go:
 
 def _why_lost(current: Sequence[DeliveryFacts]) -> str:
     states = {one.state for one in current}
+    if any(one.state == "CANCELLED" and one.reason == "not_accepted_in_time" for one in current):
+        return "not_accepted_in_time"
     if states & {"UNKNOWN", "UNKNOWN_FINAL"}:
         return "unknown"
     if "CLOSED" in states:

@@ -64,6 +64,7 @@ REASONS: dict[str, Words] = {
     "failed": _("the step before failed for certain"),
     "silent": _("no receipt can come any more"),
     "not_delivered_in_time": _("it was not delivered in time"),
+    "not_accepted_in_time": _("the provider did not take it in time"),
     "not_read_in_time": _("it was not read in time"),
     "not_clicked_in_time": _("nothing in it was clicked in time"),
     "unknown": _("the outcome of the step before is unknown, and the policy or class goes on all the same"),

@@ -136,3 +136,24 @@ def test_killed_in_between_it_has_moved_nobody_and_the_next_beat_moves_all(world
     assert fail_over() == 1
     world.run(broken)
     assert len(world.ledger()) == 30
+
+
+def test_what_no_account_takes_in_time_gives_way_to_the_next_step(world: World) -> None:
+    world.people(3, ("phone", "email"))
+    sms = {"channels": [{"account": "sms-main"}], "until": "accepted", "wait_seconds": 1}
+    mail = {"channels": [{"account": "mail-main"}], "until": "accepted", "wait_seconds": 1}
+    campaign = world.campaign({"steps": [sms, mail]})
+    while expand_next(campaign.lane):
+        pass
+    ChannelAccount.objects.update(open_until=timezone.now() + timedelta(hours=1))
+    in_trouble_for(0.5)
+    assert fail_over() == 0, "not yet"
+    world.run(campaign, until=lambda: by_account(campaign).get("mail-main") == 3)
+    assert by_account(campaign, reason="not_accepted_in_time") == {"sms-main": 3}
+    in_trouble_for(AFTER)
+    assert fail_over() == 0, "the last step waits on"
+    assert set(Decision.objects.filter(rule="reissue").values_list("detail", flat=True)) == {"not_accepted_in_time"}
+    ChannelAccount.objects.update(open_until=None)
+    world.run(campaign)
+    assert {line["provider"] for line in world.ledger()} == {"smtp"}
+    assert world.messages(campaign) == {"SUCCEEDED": 3}
