@@ -59,6 +59,8 @@ DELIVERY_STATES: dict[str, Words] = {
 REASONS: dict[str, Words] = {
     "blacklisted": _("on the blacklist"),
     "address_blacklisted": _("the address is on the blacklist"),
+    "not_whitelisted": _("not on the whitelist, and the business line writes to nobody else"),
+    "no_consent": _("no consent to marketing is on record"),
     "address_invalid": _("the address is no longer valid"),
     "address_limit": _("the address had as many as its provider takes"),
     "failed": _("the step before failed for certain"),

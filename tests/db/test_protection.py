@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import json
 import re
+import threading
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from apps.campaigns.accepting import NewMessage, accept_messages
@@ -18,6 +20,7 @@ from apps.templates.errors import TemplateError
 from apps.templates.models import MessageTemplate, TemplateVersion
 from apps.templates.services import publish_version, save_draft
 from apps.users.consents import record_consent
+from apps.users.models import BlacklistEntry, ConsentRecord
 from apps.users.services import add_blacklist, remove_blacklist
 from tests.db.conftest import SMS, World
 
@@ -148,3 +151,29 @@ def test_the_link_in_a_mail_stops_marketing_and_nothing_else(world: World, setti
         assert world.messages(stopped) == {"BLOCKED blacklisted": 1}
     code = world.run(world.campaign(MAIL, template_version=version, message_class="otp"))
     assert world.messages(code) == {"SUCCEEDED": 1}
+
+
+def test_two_at_once_leave_what_the_newest_record_says(world: World) -> None:
+    person = world.people(1)[0]
+    faults: list[BaseException] = []
+
+    def say(state: str) -> None:
+        try:
+            for number in range(10):
+                record_consent(
+                    actor="test", recipient=person, state=state, message_class="marketing", source="api",
+                    evidence=f"{state} {number}",
+                )  # fmt: skip
+        except BaseException as fault:
+            faults.append(fault)
+        finally:
+            connection.close()
+
+    both = [threading.Thread(target=say, args=[state]) for state in ("given", "withdrawn")]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(30)
+    newest = ConsentRecord.objects.order_by("-id").first()
+    assert not faults and newest is not None and ConsentRecord.objects.count() == 20
+    assert BlacklistEntry.objects.exists() == (newest.state == "withdrawn")

@@ -38,7 +38,7 @@ class ReplyAdmin(ReadOnlyAdmin):
         "account",
         "shown_meaning",
         "shown_deed",
-        "complaint",
+        "complained",
         "business_line",
     ]
     list_filter = ["meaning", "deed", "complaint", "business_line"]
@@ -68,7 +68,7 @@ class ReplyAdmin(ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Reply | None = None) -> list[str]:
         told = ["received_at", "occurred_at", "account", "address_masked", "extension"]
         text = ["text"] if request.user.has_perm(READ) else []
-        return [*told, *text, "shown_meaning", "shown_deed", "complaint", "person", "business_line", "message"]
+        return [*told, *text, "meaning_in_words", "shown_deed", "complained", "person", "business_line", "message"]
 
     get_readonly_fields = get_fields
 
@@ -94,8 +94,15 @@ class ReplyAdmin(ReadOnlyAdmin):
         label={"unsubscribe": "danger", "subscribe": "success", "complaint": "warning"},
     )  # fmt: skip
     def shown_meaning(self, reply: Reply) -> tuple[str, str]:
-        words = f"{reply.get_meaning_display()} ({reply.word})" if reply.meaning else "—"
-        return reply.meaning, words
+        return reply.meaning, self.meaning_in_words(reply)
+
+    @admin.display(description=_("meaning"))
+    def meaning_in_words(self, reply: Reply) -> str:
+        return f"{reply.get_meaning_display()} ({reply.word})" if reply.meaning else "—"
+
+    @admin.display(description=_("complaint"), ordering="complaint")
+    def complained(self, reply: Reply) -> str:
+        return str(_("yes")) if reply.complaint else "—"
 
     @admin.display(description=_("done"), ordering="deed")
     def shown_deed(self, reply: Reply) -> str:

@@ -134,7 +134,7 @@ class BlacklistAdmin(ModelAdmin):
             return [*whom, "reason", "expires_at"]
         return [
             "subject",
-            "shown_effect",
+            "effect",
             "shown_classes",
             "where",
             "reason",

@@ -15,7 +15,7 @@ from apps.users import services
 from apps.users.addresses import IMPORT_KINDS
 from apps.users.admin.forms import ConsentForm
 from apps.users.admin.search import hash_or_none
-from apps.users.models import ConsentRecord, Recipient
+from apps.users.models import Binding, ConsentRecord, Recipient
 
 
 @admin.register(ConsentRecord)
@@ -61,8 +61,7 @@ class ConsentAdmin(ModelAdmin):
         if obj is None:
             whom = ["user_id", "kind", "raw_address"]
             return [*whom, "state", "message_class", "business_line", "evidence", "reference"]
-        told = ["at", "subject", "shown_state", "shown_class", "shown_line", "source", "evidence", "reference", "actor"]
-        return told
+        return ["at", "subject", "state", "shown_class", "shown_line", "source", "evidence", "reference", "actor"]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return super().get_changeform_initial_data(request) | {"message_class": "marketing"}
@@ -81,7 +80,9 @@ class ConsentAdmin(ModelAdmin):
             return queryset, False
         hashes = list(filter(None, (hash_or_none(kind, term) for kind in IMPORT_KINDS)))
         people = Recipient.objects.filter(user_id=term).values("pk")
-        return queryset.filter(Q(recipient_id__in=people) | Q(address_hash__in=hashes)), False
+        theirs = Binding.objects.filter(recipient__in=people).values("address_hash")
+        found = Q(recipient_id__in=people) | Q(address_hash__in=theirs) | Q(address_hash__in=hashes)
+        return queryset.filter(found), False
 
     def save_model(self, request: HttpRequest, obj: ConsentRecord, form: ConsentForm, change: bool) -> None:
         said = form.cleaned_data
