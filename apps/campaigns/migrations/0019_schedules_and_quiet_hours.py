@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("campaigns", "0020_address_classes"),
+        ("campaigns", "0018_stops"),
         ("partners", "0005_key_approves"),
         ("templates", "0004_sensitive_words"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
