@@ -108,6 +108,7 @@ class CampaignFigureAdmin(CampaignAdmin):
             "opts": self.opts,
             **campaign_context(campaign),
             **_deeds(request, campaign),
+            "policy": _policy(request, campaign),
         }
         return render(request, "reports/campaign.html", context)
 
@@ -129,6 +130,16 @@ class CampaignFigureAdmin(CampaignAdmin):
             held = {"html": html, "over": context["settled"]}
             cache.set(key, held, max(0.5, (time.monotonic() - begun) * BUSY_SHARE))
         return JsonResponse(held)
+
+
+def _policy(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
+    """Where the policy's versions stand, for whoever may see them, and whether another one may be tried on paper."""
+    pk = Policy.objects.filter(code=campaign.policy_code).values_list("pk", flat=True).first()
+    return {
+        "pk": pk if request.user.has_perm("campaigns.view_policy") else None,
+        "code": campaign.policy_code,
+        "may_replay": campaign.state == "FINISHED" and request.user.has_perm("campaigns.add_replay"),
+    }
 
 
 def _deeds(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:

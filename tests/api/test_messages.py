@@ -154,6 +154,7 @@ def test_without_a_live_key_nothing_is_taken(bank: Caller) -> None:
 
 
 def test_the_newest_version_and_the_changed_policy_are_used_at_once(bank: Caller) -> None:
+    from apps.campaigns.drafting import save_policy
     from apps.campaigns.models import Policy
     from apps.templates.models import MessageTemplate
     from apps.templates.services import publish_version, save_draft
@@ -167,10 +168,11 @@ def test_the_newest_version_and_the_changed_policy_are_used_at_once(bank: Caller
     publish_version(actor="t", template=draft)
     policy = Policy.objects.get(code="sms-only")
     policy.plan = {"steps": [{"channels": [{"account": "sms-main"}], "until": "accepted"}]}
-    policy.save()
+    save_policy(actor="t", policy=policy)
     second = Campaign.objects.get(pk=int(bank.post(single()).json()["campaign_id"]))
     assert (first.template_version.number, second.template_version.number) == (1, 2)
     assert (first.plan["steps"][0]["until"], second.plan["steps"][0]["until"]) == ("delivered", "accepted")
+    assert (first.policy_number, second.policy_number) == (0, 1), "which version it froze is on record"
 
 
 def test_the_state_of_a_message_is_its_lines_own(bank: Caller, callers: Callable[[str], Caller]) -> None:

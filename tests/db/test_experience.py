@@ -21,6 +21,7 @@ from apps.campaigns.pipeline.score_sql import (
 )
 from apps.campaigns.scoring import Candidate, Experience, Weights, scored
 from apps.channels.models import ChannelAccount
+from apps.users.services import delete_recipient
 from tests.db.conftest import World
 
 UNTIL_DELIVERED = {"steps": [{"channels": [{"account": "push-main"}], "until": "delivered"}]}
@@ -80,6 +81,8 @@ def test_each_try_counts_once_whoever_dies(world: World, monkeypatch: pytest.Mon
     count_due()
     row = PersonExperience.objects.first()
     assert row is not None and abs(row.tried - 1.5) < 0.001  # one that faded to a half, and a new one
+    delete_recipient(actor="test", recipient=people[0])
+    assert PersonExperience.objects.count() == measured - 1, "whoever is deleted takes it along"
 
 
 def _count_and_close() -> None:
