@@ -3,7 +3,7 @@ addresses (a send of thousands, itself on record) leave an audit event, without 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection, transaction
@@ -31,6 +31,8 @@ __all__ = [
 ]  # fmt: skip
 
 EVERYWHERE = str(Scope.EVERYWHERE)
+# What apps above this one keep of a person and have to forget with them; they add theirs when they start.
+BEFORE_DELETING: list[Callable[[Recipient], None]] = []
 
 
 @transaction.atomic
@@ -54,6 +56,8 @@ def delete_recipient(*, actor: object, recipient: Recipient) -> None:
     import does not write to them again.
     """
     keep_refusals(actor=actor, recipient=recipient)
+    for forget in BEFORE_DELETING:
+        forget(recipient)
     audit.record(actor=actor, verb="delete_recipient", what=recipient)
     recipient.delete()
 

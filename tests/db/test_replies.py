@@ -17,15 +17,18 @@ from django.test import Client
 
 from apps.campaigns.models import Delivery, Reply, ReplyWord
 from apps.campaigns.pipeline import replies
+from apps.campaigns.pipeline.reap import tick
 from apps.campaigns.pipeline.receipts import merge_next
 from apps.campaigns.pipeline.replies import complaints_since, handle_next
 from apps.campaigns.replying import add_reply_word, remove_reply_word
+from apps.campaigns.tasks import drain
 from apps.channels.contract import ReplyEvent
 from apps.channels.models import ChannelAccount
 from apps.operators.models import AuditEvent
 from apps.partners.models import BusinessLine
 from apps.users.consents import consent_of
 from apps.users.models import BlacklistEntry, ConsentRecord
+from apps.users.services import delete_recipient
 from tests.db.conftest import SMS, World
 from tests.simulator.clients import wait_for
 
@@ -170,3 +173,29 @@ def test_an_answer_reaches_the_hook_by_itself(listening: World, live_server: Any
     listening.outside.call("POST", "/_sim/aliyun/reply", json.dumps({"phone": NUMBER, "text": "TD"}))
     wait_for(lambda: merge_next() or Reply.objects.exists(), "the answer")
     assert handle_next() and BlacklistEntry.objects.get().source == "reply" and not Delivery.objects.exists()
+
+
+def test_the_lane_does_it_and_one_that_cannot_be_carried_out_holds_up_nobody(listening: World) -> None:
+    account = ChannelAccount.objects.get(code="sms-main")
+    replies.store(account, [said("TD", 0, "broken"), ReplyEvent("13900000001", "TD", NOON)])
+    Reply.objects.filter(address_masked="139****0000").update(sealed=b"broken")
+    tick()
+    drain("receipts", 10)
+    assert set(Reply.objects.values_list("address_masked", "deed")) == {
+        ("139****0000", "failed"), ("139****0001", "unsubscribed"),
+    }  # fmt: skip
+    assert BlacklistEntry.objects.get().address_masked == "139****0001"
+
+
+def test_a_deleted_person_leaves_the_refusal_and_no_text(listening: World) -> None:
+    person = listening.people(1)[0]
+    answered(listening, "TD")
+    delete_recipient(actor="test", recipient=person)
+    reply = Reply.objects.get()
+    assert (bytes(reply.sealed), reply.address_masked, reply.recipient_id, reply.deed) == (
+        b"",
+        "",
+        None,
+        "unsubscribed",
+    )
+    assert BlacklistEntry.objects.get().address_masked == "139****0000"

@@ -47,6 +47,7 @@ class Reply(models.Model):
         UNSUBSCRIBED = "unsubscribed", _("unsubscribed")
         SUBSCRIBED = "subscribed", _("subscribed again")
         OVERTAKEN = "overtaken", _("nothing: a later answer counts")
+        FAILED = "failed", _("could not be carried out: do it by hand")
 
     account_id = models.BigIntegerField()
     event_key = models.BinaryField(editable=False)
@@ -68,6 +69,7 @@ class Reply(models.Model):
     occurred_at = models.DateTimeField(_("written at"))
     received_at = models.DateTimeField(_("received at"))
     handled_at = models.DateTimeField(null=True)
+    tries = models.SmallIntegerField(default=0, db_default=0, editable=False)
 
     class Meta:
         verbose_name = _("reply")

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
+import structlog
+from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
 from apps.campaigns.models import Reply
-from apps.campaigns.reply_words import read
+from apps.campaigns.reply_words import Word, read
 from apps.campaigns.replying import listed_words
 from apps.channels.contract import ReplyEvent
 from apps.channels.models import ChannelAccount
@@ -30,6 +31,7 @@ from ums_site.crypto import keyring
 from ums_site.failpoints import failpoint
 from ums_site.ids import first_id_at
 
+log = structlog.get_logger(__name__)
 LOOK_BACK = timedelta(days=31)
 LONGEST_TEXT = 2000
 PLACE = b"campaigns_reply.sealed:"
@@ -38,27 +40,31 @@ MARKETING = str(MessageClass.MARKETING)
 STORE = """
 INSERT INTO campaigns_reply (account_id, event_key, address_kind, address_hash, address_masked, sealed, extension, meaning,
                              word, complaint, deed, occurred_at, received_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', %s, now()) ON CONFLICT (account_id, event_key) DO NOTHING
+SELECT %s, v.key, %s, v.hash, v.masked, v.sealed, v.extension, v.meaning, v.word, v.complaint, '', v.occurred_at, now()
+FROM unnest(%s::bytea[], %s::bytea[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::boolean[],
+            %s::timestamptz[]) AS v(key, hash, masked, sealed, extension, meaning, word, complaint, occurred_at)
+ON CONFLICT (account_id, event_key) DO NOTHING
 """
 
 
 def store(account: ChannelAccount, events: Sequence[ReplyEvent]) -> None:
     """Keeps answers, sealed and read for the listed words; one that came before changes nothing."""
-    words = listed_words() if events else []
+    if not events:
+        return
+    words = listed_words()
     kind = adapter(account.kind).capabilities.address_kind
+    columns = [list(column) for column in zip(*(_row(kind, event, words) for event in events), strict=True)]
     with connection.cursor() as cursor:
-        for event in events:
-            text = event.text[:LONGEST_TEXT]
-            found = read(text, words)
-            hashed, masked = _address(kind, event.address)
-            sealed = keyring().seal(f"{event.address}\n{text}", PLACE)
-            cursor.execute(
-                STORE,
-                [
-                    account.pk, _key(event), kind, hashed, masked, sealed, event.extension[-40:], found.meaning, found.word,
-                    found.complaint, event.occurred_at,
-                ],
-            )  # fmt: skip
+        cursor.execute(STORE, [account.pk, kind, *columns])
+
+
+def _row(kind: str, event: ReplyEvent, words: Sequence[Word]) -> tuple[Any, ...]:
+    text = event.text[:LONGEST_TEXT].replace("\0", "")
+    found = read(text, words)
+    hashed, masked = _address(kind, event.address)
+    sealed = keyring().seal(f"{event.address}\n{text}", PLACE)
+    place = (_key(event), hashed, masked, sealed, event.extension[-40:])
+    return (*place, found.meaning, found.word, found.complaint, event.occurred_at)
 
 
 def _key(event: ReplyEvent) -> bytes:
@@ -80,16 +86,20 @@ def text_of(reply: Reply) -> tuple[str, str]:
     return address, text
 
 
-# The next answer whose earlier ones, of the same address, are all done.
+# The next answer whose earlier ones, of the same address, are all done; what failed before waits for the others.
 NEXT = """
 SELECT id FROM campaigns_reply r WHERE handled_at IS NULL AND NOT EXISTS (
     SELECT 1 FROM campaigns_reply e WHERE e.address_hash = r.address_hash AND e.handled_at IS NULL AND e.id < r.id)
-ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+ORDER BY tries, id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
+TRIES = 5
 
 
 def handle_next() -> bool:
-    """Carries out one answer; False where none waits that nobody else has."""
+    """Carries out one answer; False where none waits that nobody else has.
+
+    One that cannot be carried out is tried five times and then shown as failed: it must not hold up all that come after.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(NEXT)
@@ -97,14 +107,47 @@ def handle_next() -> bool:
         if row is None:
             return False
         reply = Reply.objects.get(pk=row[0])
-        _find(reply)
-        if reply.meaning in ("unsubscribe", "subscribe") and reply.address_hash is not None:
-            _carry_out(reply)
-        reply.handled_at = transaction_now()
-        reply.save()
+        try:
+            with transaction.atomic():
+                _handle(reply)
+        except OperationalError:
+            raise
+        except Exception as fault:  # its text may quote the answer: only its kind is kept
+            log.error("reply_not_carried_out", reply=reply.pk, fault=type(fault).__name__)
+            _failed(reply)
         failpoint("reply_before_commit")
     failpoint("reply_after_commit")
     return True
+
+
+def _handle(reply: Reply) -> None:
+    _find(reply)
+    if reply.meaning in ("unsubscribe", "subscribe") and reply.address_hash is not None:
+        _carry_out(reply)
+    reply.handled_at = transaction_now()
+    reply.save()
+
+
+def _failed(reply: Reply) -> None:
+    over = reply.tries + 1 >= TRIES
+    Reply.objects.filter(pk=reply.pk).update(
+        tries=reply.tries + 1,
+        deed=Reply.Deed.FAILED if over else "",
+        handled_at=transaction_now() if over else None,
+    )
+
+
+FORGET = """
+UPDATE campaigns_reply SET sealed = '', address_masked = '', recipient_id = NULL
+WHERE handled_at IS NOT NULL AND (recipient_id = %(person)s
+      OR address_hash IN (SELECT address_hash FROM users_binding WHERE recipient_id = %(person)s))
+"""
+
+
+def forget(recipient: Recipient) -> None:
+    """Before a person is deleted: the text and address of their answers go, that they were given stays."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET, {"person": recipient.pk})
 
 
 class Last(NamedTuple):
