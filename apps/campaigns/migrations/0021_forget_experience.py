@@ -15,6 +15,6 @@ REMEMBER = "DROP TRIGGER forget_experience ON users_recipient; DROP FUNCTION for
 
 
 class Migration(migrations.Migration):
-    dependencies = [("campaigns", "0019_schedules_and_quiet_hours")]
+    dependencies = [("campaigns", "0020_address_classes")]
 
     operations = [migrations.RunSQL(FORGET, REMEMBER)]
