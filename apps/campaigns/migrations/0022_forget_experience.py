@@ -15,6 +15,6 @@ REMEMBER = "DROP TRIGGER forget_experience ON users_recipient; DROP FUNCTION for
 
 
 class Migration(migrations.Migration):
-    dependencies = [("campaigns", "0020_address_classes")]
+    dependencies = [("campaigns", "0021_reply_tries")]
 
     operations = [migrations.RunSQL(FORGET, REMEMBER)]
