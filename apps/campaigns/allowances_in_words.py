@@ -8,7 +8,7 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from apps.campaigns.models import Campaign
@@ -50,9 +50,8 @@ def limit(held: Allowance) -> str:
 def amount(held: Allowance, value: Decimal) -> str:
     """With its unit."""
     if held.unit == Allowance.Unit.MONEY:
-        places = max(2, -int(value.normalize().as_tuple().exponent))
-        return f"{number_format(value, places, force_grouping=True)} {held.currency}"
-    return f"{number_format(value, 0, force_grouping=True)} {Allowance.Unit(held.unit).label}"
+        return f"{value:,.{max(2, -int(value.normalize().as_tuple().exponent))}f} {held.currency}"
+    return f"{value:,.0f} {Allowance.Unit(held.unit).label}"
 
 
 def counts(held: Allowance) -> str:

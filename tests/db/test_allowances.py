@@ -170,7 +170,7 @@ def test_a_campaign_pauses_itself_at_its_ceiling_and_goes_on_with_a_higher_one(w
     campaign = world.campaign(cost_ceiling=4 * PRICE + Decimal("0.01"))
     world.run(campaign, until=lambda: campaign.state == "PAUSED")
     assert len(world.ledger()) == 4 and reasons(campaign) == {"ACCEPTED": 4, "HELD campaign_ceiling": 2}
-    assert AuditEvent.objects.get(verb="pause").actor == "UMS"
+    assert AuditEvent.objects.get(verb="pause").actor == "UMS" and campaign.pause_reason == "campaign_ceiling"
     (left,) = remaining(None, campaign.pk)
     assert (left.used, left.full) == (4 * PRICE, True)
     resume_campaign(actor="test", campaign=campaign)

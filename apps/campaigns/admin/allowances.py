@@ -117,10 +117,14 @@ class AllowanceAdmin(ModelAdmin):
         if obj is None:
             return list(AllowanceForm.Meta.fields)
         chosen = [name for name in AllowanceForm.Meta.fields if name not in ("message_class", "channel_kind")]
+        if obj.campaign_id is not None:
+            return ["name", "shown_whose", "shown_limit", "shown_wall", "active"]
         return [*chosen[:2], "shown_counts", *chosen[2:]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Allowance | None = None) -> list[str]:
         """What was counted stays comparable: whose it is and what it counts are chosen once."""
+        if obj is not None and obj.campaign_id is not None:
+            return ["shown_whose", "shown_limit", "shown_wall"]
         return ["business_line", "shown_counts", "unit", "period", "zone", "currency"] if obj else []
 
     def save_model(self, request: HttpRequest, obj: Allowance, form: Any, change: bool) -> None:
@@ -146,7 +150,7 @@ class AllowanceAdmin(ModelAdmin):
     def shown_whose(self, held: Allowance) -> str:
         return words.whose(held)
 
-    @admin.display(description=_("counts"))
+    @admin.display(description=_("what is counted"))
     def shown_counts(self, held: Allowance) -> str:
         return words.counts(held)
 

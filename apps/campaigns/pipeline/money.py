@@ -13,7 +13,7 @@ AT_CEILING = """
 SELECT c.id FROM partners_allowance a JOIN partners_allowanceuse u ON u.allowance_id = a.id
 JOIN campaigns_campaign c ON c.id = a.campaign_id
 WHERE a.active AND a.campaign_id IS NOT NULL AND a.unit = 'money' AND a.period = 'total' AND u.walled_at IS NOT NULL
-  AND c.state = 'RUNNING'
+  AND c.state IN ('EXPANDING', 'RUNNING')
 """
 MORE_ROOM = """
 SELECT id, business_line_id, campaign_id FROM partners_allowance WHERE wake ORDER BY id FOR UPDATE SKIP LOCKED
@@ -43,7 +43,7 @@ def keep_budgets() -> None:
 
 def _pause(campaign: Campaign) -> None:
     try:
-        pause_campaign(actor=CLOCK, campaign=campaign)
+        pause_campaign(actor=CLOCK, campaign=campaign, reason="campaign_ceiling")
     except CampaignError:
         return  # somebody else was first
 
