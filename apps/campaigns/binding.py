@@ -23,6 +23,7 @@ NOT_BOUND = frozenset(
     {
         "state", "forecast", "figures", "baseline_code", "expand_cursor", "expand_end", "planned_count", "created_by",
         "edited_by", "created_at", "started_at", "expanded_at", "finished_at", "lane", "priority",
+        "pause_reason", "paused_by", "resume_to", "resumed_at", "canary_left", "canary_judge_at",
     }
 )  # fmt: skip
 
