@@ -19,6 +19,7 @@ UMS_EMBEDDED = Needed.from_environment()
 UMS_TIMERS = Timers(**{name: env.seconds(f"UMS_{name.upper()}", getattr(Timers(), name)) for name in TIMER_NAMES})
 UMS_EGRESS_ALLOW = env.networks("UMS_EGRESS_ALLOW")  # where messages to addresses that users gave may go in the house
 UMS_PUBLIC_URL = env.text("UMS_PUBLIC_URL", "").rstrip("/")  # how people's phones reach /u/; without it no link is made
+UMS_REGION_ATTRIBUTE = env.text("UMS_REGION_ATTRIBUTE", "region")  # of people, which quiet hours of a region ask
 DEBUG = env.boolean("UMS_DEBUG", False)
 HTTPS = env.boolean("UMS_HTTPS", False)
 SECRET_KEY = env.text("UMS_SECRET_KEY", "") or env.secret_from(UMS_VAR / "keys" / "secret_key")

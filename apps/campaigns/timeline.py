@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from apps.campaigns.decisions_in_words import in_words
-from apps.campaigns.models import Attempt, Campaign, Decision, Delivery, Message, Recall, Receipt
+from apps.campaigns.models import Attempt, BatchWait, Campaign, Decision, Delivery, Message, Recall, Receipt
 from apps.campaigns.recalling import orders_of
 from apps.campaigns.words import (
     DELIVERY_STATES,
@@ -115,6 +117,7 @@ def _of_deliveries(deliveries: list[Delivery]) -> Iterator[TimelineEntry]:
         places[one.pk] = account.name if account else str(one.account_id)
         yield _planned(one, places[one.pk], binding.address_masked if binding else _("an address deleted since"))
         yield from _standing(one, places[one.pk])
+    yield from _waits_of(deliveries)
     for attempt in Attempt.objects.filter(delivery_id__in=ids):
         yield from _attempted(attempt, places[attempt.delivery_id])
     for receipt in Receipt.objects.filter(delivery_id__in=ids):
@@ -127,6 +130,18 @@ def _planned(delivery: Delivery, account: str, address: str) -> TimelineEntry:
     words = _("Step %(step)s: planned over %(account)s to %(address)s.")
     said = words % {"step": delivery.step + 1, "account": account, "address": address}
     return TimelineEntry(moment_of(delivery.pk), "delivery", said)
+
+
+def _waits_of(deliveries: list[Delivery]) -> Iterator[TimelineEntry]:
+    """Where a whole batch waited, its rows say nothing of it. It concerns those that had not gone by then."""
+    gone_at = {one.batch_id: one.first_intent_at for one in deliveries}
+    for wait in BatchWait.objects.filter(batch_id__in=list(gone_at)).order_by("at"):
+        gone = gone_at[wait.batch_id]
+        if gone is not None and gone <= wait.at:
+            continue
+        until = date_format(localtime(wait.until), "Y-m-d H:i:s")
+        words = _("Waits until %(time)s: %(rule)s.") % {"time": until, "rule": reason_in_words(wait.code)}
+        yield TimelineEntry(wait.at, "decision", words, "", "warn")
 
 
 def _standing(delivery: Delivery, account: str) -> Iterator[TimelineEntry]:

@@ -112,6 +112,8 @@ REASONS: dict[str, Words] = {
     "sent_alone_next": _("sent alone next, since the provider refused the whole call"),
     "worker_lost": _("the worker died during the call"),
     "poison": _("workers died three times at it"),
+    "quiet_hours": _("quiet hours"),
+    "quiet_until_expiry": _("quiet hours, and its time runs out before they end"),
     "paused": _("paused"),
     "account_paused": _("the account is paused"),
     "breaker_open": _("the account's breaker is open"),

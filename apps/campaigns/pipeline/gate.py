@@ -24,6 +24,7 @@ from apps.campaigns.pipeline.rules.allowances import Allowances
 from apps.campaigns.pipeline.rules.ceiling import Ceiling
 from apps.campaigns.pipeline.rules.consent import Consent
 from apps.campaigns.pipeline.rules.contact import ContactRule
+from apps.campaigns.pipeline.rules.quiet import QuietRuleOfGate
 from apps.campaigns.pipeline.rules.rule import Asked, Returning, Rule, hold, stop
 from apps.campaigns.pipeline.rules.whitelist import Whitelist
 from apps.campaigns.pipeline.rules.words import SensitiveWords
@@ -31,9 +32,11 @@ from ums_site.clock import transaction_now
 
 __all__ = ["RULES", "Asked", "Returning", "Rule", "hold", "look", "note_marks", "rules_of", "stop", "take"]
 
+QUIET = QuietRuleOfGate()
 RULES: list[Rule] = [
     Whitelist(),
     Consent(),
+    QUIET,
     SensitiveWords(),
     Ceiling(),
     AddressLimits(),
@@ -47,6 +50,15 @@ def rules_of(order: Order) -> list[Rule]:
     if order.rules is None:
         order.rules = [rule for rule in RULES if rule.concerns(order)]
     return order.rules
+
+
+def waits_whole(order: Order) -> float | None:
+    """For how many seconds the whole batch must wait, as far as that is known without its rows; None: look at them."""
+    if QUIET not in rules_of(order):
+        return None
+    now = transaction_now()
+    until = QUIET.whole(order, now)
+    return None if until is None else (until - now).total_seconds()
 
 
 def look(order: Order, items: Sequence[Item]) -> None:

@@ -88,6 +88,10 @@ class Sending:
 
     def open_window(self) -> None:
         """Commits the intent of the next rows and begins their calls; where there is nothing more to do, `leave_as`."""
+        wait = gate.waits_whole(self.order)
+        if wait is not None:
+            self.leave_as, self.pause = "READY", wait
+            return
         items = self._next() if boottime() < self.stop_at else []
         if not items:
             self.leave_as = "READY"
