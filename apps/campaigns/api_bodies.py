@@ -25,7 +25,7 @@ LONGEST_USER_ID = 64
 LONGEST_ADDRESS = 1000
 LONGEST_REFERENCE = 128
 MOST_PROBLEMS = 20
-COMMON = frozenset({"template", "policy", "steps", "class", "expires_at"})
+COMMON = frozenset({"template", "policy", "steps", "ceiling_per_person", "class", "expires_at"})
 ITEM = frozenset({"to", "variables", "client_ref"})
 # Lazy: a sentence is looked up in the caller's language where it is needed, not for every good item.
 CODE_OF_TEMPLATE = gettext_lazy("Give the code of a published template.")
@@ -132,9 +132,12 @@ def _policy(held: Mapping[str, Any], found: dict[str, str]) -> str | dict[str, A
     if (code is None) == (steps is None):
         found["policy"] = _("Give either `policy`, the code of a policy, or `steps`.")
         return ""
+    ceiling = held.get("ceiling_per_person")
     if steps is None:
+        if ceiling is not None:
+            found["ceiling_per_person"] = _("A policy that is named has its own ceiling: give this with `steps` only.")
         return _text(held, "policy", 50, CODE_OF_POLICY, found)
-    plan = {"steps": steps}
+    plan = {"steps": steps} if ceiling is None else {"steps": steps, "ceiling_per_person": ceiling}
     found.update(policy_problems(plan))
     return plan
 

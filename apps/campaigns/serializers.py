@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 from rest_framework import serializers
 
 from apps.campaigns.accepting import MOST_AT_ONCE
+from apps.campaigns.policy_checks import GOALS, HEAVIEST, MODES
 from apps.campaigns.states import ApprovalState, CampaignState, DeliveryState, MessageClass, MessageState, RecallState
 from apps.partners.idempotency import HEADER, LONGEST_KEY
 
@@ -118,16 +119,42 @@ class TargetSerializer(serializers.Serializer):
     address = serializers.CharField(required=False, max_length=1000)
 
 
-class ChannelSerializer(serializers.Serializer):
+class VendorSerializer(serializers.Serializer):
     account = serializers.CharField(help_text="Code of a channel account that the business line may use.")
+    weight = serializers.IntegerField(
+        required=False, default=1, min_value=0, max_value=HEAVIEST, help_text="Its share; 0: only where no other can."
+    )
+
+
+class ConditionSerializer(serializers.Serializer):
+    """Of whom a channel is for; all parts must hold."""
+
+    tags_any = serializers.ListField(child=serializers.CharField(), required=False)
+    tags_all = serializers.ListField(child=serializers.CharField(), required=False)
+    tags_none = serializers.ListField(child=serializers.CharField(), required=False)
+    attributes = serializers.DictField(child=serializers.JSONField(), required=False)
+
+
+class ChannelSerializer(serializers.Serializer):
+    """One `account`, or several `vendors` that share by weight and stand in for each other."""
+
+    account = serializers.CharField(
+        required=False, help_text="Code of a channel account that the business line may use."
+    )
+    vendors = VendorSerializer(many=True, required=False)
     kind = serializers.CharField(required=False)
     only_tag = serializers.CharField(required=False, help_text="Only for people with this tag.")
+    only_if = ConditionSerializer(required=False)
+    body = serializers.CharField(required=False, help_text="Name of a variant of the template's text for the channel.")
+    failover_seconds = serializers.FloatField(
+        required=False, help_text="After so long out of order a vendor's waiting messages go over another one."
+    )
 
 
 class StepSerializer(serializers.Serializer):
     channels = ChannelSerializer(many=True)
-    mode = serializers.ChoiceField(["first", "all"], required=False, default="first")
-    until = serializers.ChoiceField(["accepted", "delivered"], required=False, default="delivered")
+    mode = serializers.ChoiceField(MODES, required=False, default="first")
+    until = serializers.ChoiceField(GOALS, required=False, default="delivered")
     wait_seconds = serializers.FloatField(
         required=False,
         allow_null=True,
@@ -139,6 +166,9 @@ class CommonSerializer(serializers.Serializer):
     template = serializers.CharField(help_text="Code of a template; its latest published version is sent.")
     policy = serializers.CharField(required=False, help_text="Code of a policy; or give `steps`.")
     steps = StepSerializer(many=True, required=False, help_text="A policy of its own for this call.")
+    ceiling_per_person = serializers.CharField(
+        required=False, help_text="With `steps`: the most that one message may cost over all of them, such as `0.10`."
+    )
     expires_at = serializers.DateTimeField(required=False, help_text="Nothing is sent for the first time after this.")
 
     def get_fields(self) -> dict[str, Any]:

@@ -48,9 +48,17 @@ def test_every_call_is_described_with_its_answers(description: dict[str, Any]) -
 
 def test_it_names_the_fields_and_the_key(description: dict[str, Any]) -> None:
     schemas = description["components"]["schemas"]
-    assert {"template", "policy", "steps", "class", "to", "variables", "expires_at", "client_ref"} == set(
-        schemas["SingleRequest"]["properties"]
-    )
+    assert {
+        "template",
+        "policy",
+        "steps",
+        "ceiling_per_person",
+        "class",
+        "to",
+        "variables",
+        "expires_at",
+        "client_ref",
+    } == set(schemas["SingleRequest"]["properties"])
     assert schemas["BatchRequest"]["properties"]["messages"]["maxItems"] == 5000
     assert description["components"]["securitySchemes"]["ApiKey"]["scheme"] == "bearer"
 

@@ -102,6 +102,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "expires_at": (single(expires_at="tomorrow"), "2026-11-23T18:00:00+08:00"),
     "client_ref": (single(client_ref="x" * 129), "128"),
     "templte": (single(templte="x"), "template"),
+    "ceiling_per_person": (single(ceiling_per_person="0.10"), "with `steps` only"),
     "steps[0].channels": (single(policy=None, steps=[{}]), "at least one"),
     "body": (single(variables={"name": "\ud800", "balance": "1"}), "half a character"),
 }  # fmt: skip
@@ -119,6 +120,21 @@ def test_what_the_service_refuses_names_its_field_too(bank: Caller) -> None:
     past = (timezone.now() - timedelta(minutes=1)).isoformat()
     assert "later" in errors(bank.post(single(expires_at=past)))["expires_at"]
     assert "nope" in errors(bank.post(single(policy=None, steps=[{"channels": [{"account": "nope"}]}])))["policy"]
+
+
+def test_vendors_conditions_and_a_ceiling_may_stand_in_the_call(bank: Caller) -> None:
+    channel = {"account": "sms-main", "only_if": {"tags_none": ["silent"]}}
+    body = single(policy=None, steps=[{"channels": [channel], "mode": "smart"}], ceiling_per_person="0.10")
+    answer = bank.post(body)
+    assert answer.status_code == 202
+    plan = Campaign.objects.get(pk=Message.objects.get(pk=answer.json()["id"]).campaign_id).plan
+    assert (plan["ceiling_per_person"], plan["steps"][0]["channels"][0]["only_if"]) == (
+        "0.10",
+        {"tags_none": ["silent"]},
+    )
+    wrong = single(policy=None, steps=[{"channels": [channel | {"only_if": {"attributes": {"shoe": 44}}}]}])
+    assert "shoe" in errors(bank.post(wrong))["policy"]
+    assert "ceiling_per_person" in errors(bank.post(body | {"ceiling_per_person": 0.1}))
 
 
 def test_policy_and_steps_exclude_each_other(bank: Caller) -> None:
