@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -14,27 +16,46 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from apps.reports.campaign_page import money
-from apps.reports.costs import LONGEST, Row, Span, costs
+from apps.reports.costs import LONGEST, Only, Row, Span, costs
 
 PERMISSION = "campaigns.view_campaign"
 
 
 def cost_page(request: HttpRequest) -> HttpResponse:
-    """A GET with `from` and `to`; the last seven days without."""
+    """A GET with `from` and `to`, the last seven days without; `account`, `class`, `line` narrow it down."""
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     today = timezone.localdate()
     span, problem = _asked(request, Span(today - timedelta(days=6), today))
-    found = costs(span)
+    asked = {name: request.GET[name] for name in ("account", "class", "line") if request.GET.get(name)}
+    found = costs(span, Only(_number(asked.get("account")), asked.get("class"), _number(asked.get("line"))))
+    asked |= {"from": span.first.isoformat(), "to": span.last.isoformat()}
+
+    def narrowed(name: str) -> Callable[[Row], str]:
+        return lambda row: f"?{urlencode({**asked, name: row.key})}"
+
     tables = [
-        (_("By account"), _rows(found.by_account, "admin:ums_channels_channelaccount_change")),
-        (_("By class"), _rows(found.by_class)),
-        (_("By day"), _rows(found.by_day)),
-        (_("By business line"), _rows(found.by_line, "admin:partners_businessline_change")),
-        (_("By campaign"), _rows(found.by_campaign, "admin:campaigns_campaign_change")),
+        (_("By account"), _rows(found.by_account, narrowed("account"))),
+        (_("By class"), _rows(found.by_class, narrowed("class"))),
+        (_("By day"), _rows(found.by_day, lambda row: f"?{urlencode({**asked, 'from': row.key, 'to': row.key})}")),
+        (_("By business line"), _rows(found.by_line, narrowed("line"))),
+        (_("By campaign"), _rows(found.by_campaign, _billed)),
     ]
     context = {"title": _("Costs"), "span": span, "problem": problem, "totals": _rows(found.totals), "tables": tables}
+    context["narrow"] = len(asked) > 2
     return render(request, "reports/costs.html", {**admin.site.each_context(request), **context})
+
+
+def _billed(row: Row) -> str:
+    """The messages of a campaign that cost something; what came over the API has no list of its own."""
+    if not row.key:
+        return ""
+    return f"{reverse('admin:campaigns_message_changelist')}?{urlencode({'campaign': row.key, 'figure': 'billed'})}"
+
+
+def _number(text: str | None) -> int | None:
+    """A number that is none finds nothing."""
+    return None if text is None else int(text) if text.isdecimal() and len(text) < 19 else -1
 
 
 def _asked(request: HttpRequest, usual: Span) -> tuple[Span, str]:
@@ -51,12 +72,6 @@ def _asked(request: HttpRequest, usual: Span) -> tuple[Span, str]:
     return span, ""
 
 
-def _rows(rows: list[Row], page: str = "") -> list[dict[str, Any]]:
-    """With the page of what a row stands for; a day leads to itself."""
-    shown = []
-    for row in rows:
-        link = reverse(page, args=[row.key]) if page and row.key else ""
-        if isinstance(row.key, date):
-            link = f"?from={row.key.isoformat()}&to={row.key.isoformat()}"
-        shown.append({"row": row, "link": link, "cost": money(row.cost), "failed": money(row.failed_cost)})
-    return shown
+def _rows(rows: list[Row], link: Callable[[Row], str] = lambda row: "") -> list[dict[str, Any]]:
+    """With the page that tells more of a row."""
+    return [{"row": row, "link": link(row), "cost": money(row.cost), "failed": money(row.failed_cost)} for row in rows]

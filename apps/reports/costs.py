@@ -33,6 +33,17 @@ class Span(NamedTuple):
     last: date
 
 
+class Only(NamedTuple):
+    """Narrows costs down to one account, class or business line; None is all of them."""
+
+    account: int | None = None
+    message_class: str | None = None
+    line: int | None = None
+
+
+EVERYTHING = Only()
+
+
 @dataclass(slots=True)
 class Row:
     """Billed pieces and their cost in one currency; `failed_cost` is the part that was then reported as failed.
@@ -77,19 +88,20 @@ SELECT d.account_id, c.message_class, c.business_line_id, CASE WHEN c.source = '
        coalesce(sum(d.cost) FILTER (WHERE d.state = 'UNDELIVERED'), 0)
 FROM campaigns_delivery d JOIN campaigns_campaign c ON c.id = d.campaign_id
 WHERE d.id >= %s AND d.id < %s AND d.cost IS NOT NULL AND d.accepted_at >= %s AND d.accepted_at < %s
+  AND coalesce(d.account_id = %s, true) AND coalesce(c.message_class = %s, true) AND coalesce(c.business_line_id = %s, true)
 GROUP BY 1, 2, 3, 4, 5
 """
 
 
-def costs(span: Span) -> Costs:
-    """Everything that a provider took in these days."""
+def costs(span: Span, only: Only = EVERYTHING) -> Costs:
+    """Everything that a provider took in these days, or only a part of it."""
     zone = timezone.get_current_timezone()
     begins = datetime(span.first.year, span.first.month, span.first.day, tzinfo=zone)
     after = span.last + timedelta(days=1)
     ends = datetime(after.year, after.month, after.day, tzinfo=zone)
     with connection.cursor() as cursor:
         ids = [max(0, first_id_at(begins - HELD_AT_MOST)), first_id_at(ends)]
-        cursor.execute(GROUPS, [str(zone), *ids, begins, ends])
+        cursor.execute(GROUPS, [str(zone), *ids, begins, ends, *only])
         groups = [_Group(*row) for row in cursor.fetchall()]
     accounts = ChannelAccount.objects.in_bulk({one.account for one in groups})
     lines = BusinessLine.objects.in_bulk({one.line for one in groups})

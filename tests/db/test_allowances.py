@@ -105,6 +105,16 @@ def test_what_surely_cost_nothing_is_given_back_and_a_retry_takes_again(world: W
     assert used(pieces) == len(world.ledger()) == Delivery.objects.filter(cost__isnull=False).count() == 5
 
 
+def test_a_repeat_that_the_provider_knows_takes_nothing_again(world: World) -> None:
+    pieces = allow(world, "5")
+    world.people(5, ("jpush",))
+    world.script("jpush", "reset_after", times=2, operation="send")
+    campaign = world.run(world.campaign({"steps": [{"channels": [{"account": "push-main"}], "until": "accepted"}]}))
+    assert Attempt.objects.filter(outcome="unknown").count() == 2
+    assert world.messages(campaign) == {"SUCCEEDED": 5}, "the limit has room for each of them once"
+    assert used(pieces) == len(world.ledger()) == 5
+
+
 def test_a_message_of_the_console_counts_once_over_all_its_steps(world: World) -> None:
     quota = allow(world, "4", unit="messages")
     world.people(6, ("phone", "jpush"))

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.campaigns.models import Campaign, Delivery, Message
 from apps.operators.models import Operator
-from apps.reports.costs import Span, costs
+from apps.reports.costs import Only, Span, costs
 from apps.reports.drill import MONEY_FIGURES, behind
 from apps.reports.figures import campaign_figures
 from tests.reports.rows import Person, Sent, World
@@ -66,7 +66,8 @@ def test_the_costs_of_a_span_are_the_same_whichever_way_they_are_added_up(world:
     for message_class in ("marketing", "otp"):
         world.write(world.campaign(message_class=message_class), CROWD)
     today = timezone.localdate()
-    found = costs(Span(today, today))
+    span = Span(today, today)
+    found = costs(span)
     (total,) = found.totals
     assert (total.currency, total.cost, total.failed_cost, total.pieces) == (
         "CNY",
@@ -82,12 +83,18 @@ def test_the_costs_of_a_span_are_the_same_whichever_way_they_are_added_up(world:
         "sms-main (sms-main)": Decimal("0.36"), "sms-spare (sms-spare)": Decimal("0.30"), "push-main (push-main)": Decimal(0),
     }  # fmt: skip
     assert len(found.by_class) == len(found.by_campaign) == 2
+    sms, otp = costs(span, Only(account=world.accounts["sms-main"].pk)), costs(span, Only(message_class="otp"))
+    assert (sms.totals[0].cost, otp.totals[0].cost) == (Decimal("0.36"), Decimal("0.33"))
+    assert costs(span, Only(line=-1)).totals == []
     place = "/console/costs/"
     client.force_login(Operator.objects.create_user("reader", password="x", is_staff=True))
     assert client.get(place).status_code == 403
     client.force_login(Operator.objects.create_superuser("boss", password="x"))
     page = client.get(place, {"from": today.isoformat(), "to": today.isoformat()}).content.decode()
     assert "0.66" in page and "0.39" in page
+    narrow = client.get(place, {"from": today.isoformat(), "to": today.isoformat(), "class": "otp"}).content.decode()
+    assert "0.33" in narrow and "0.66" not in narrow
+    assert client.get(place, {"account": "no number"}).status_code == 200
     assert client.get(place, {"from": "2020-01-02", "to": "2020-01-01"}).status_code == 200, (
         "a wrong span is said, not thrown"
     )
