@@ -104,7 +104,7 @@ class ReplyAdmin(ReadOnlyAdmin):
     def complained(self, reply: Reply) -> str:
         return str(_("yes")) if reply.complaint else "—"
 
-    @admin.display(description=_("done"), ordering="deed")
+    @admin.display(description=_("carried out"), ordering="deed")
     def shown_deed(self, reply: Reply) -> str:
         return str(reply.get_deed_display()) if reply.handled_at else str(_("waiting"))
 

@@ -24,9 +24,10 @@ from apps.users import services
 from apps.users.admin.forms import BlacklistForm, LiftForm
 from apps.users.admin.search import search_by_address
 from apps.users.importing.rejects import harmless
-from apps.users.models import BlacklistEntry, MessageClass, Scope
+from apps.users.models import BlacklistEntry, ConsentRecord, MessageClass, Scope
 
 SOURCE = "console"
+SOURCES = dict(ConsentRecord.Source.choices)  # others are shown as they are
 LIST = "admin:users_blacklistentry_changelist"
 COLUMNS = (
     "user_id",
@@ -121,7 +122,8 @@ class BlacklistAdmin(ModelAdmin):
 
     @admin.display(description=_("source"), ordering="source")
     def shown_source(self, entry: BlacklistEntry) -> str:
-        return f"{entry.source} ({entry.get_origin_display()})" if entry.origin == "consent" else entry.source
+        source = str(SOURCES.get(entry.source, entry.source))
+        return f"{source} ({entry.get_origin_display()})" if entry.origin == "consent" else source
 
     def get_form(self, request: HttpRequest, obj: BlacklistEntry | None = None, **kwargs: Any) -> Any:
         if obj is None:
