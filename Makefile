@@ -10,8 +10,9 @@ BENCH_STAMP := $(BENCH_VENV)/.bench.stamp
 TEST_VAR := $(CURDIR)/var/test
 ONLY ?=
 ARGS ?=
+PEOPLE ?= 200000
 
-.PHONY: help demo run venv dev test peers check fix chaos bench messages lock clean
+.PHONY: help demo run venv dev test peers check fix chaos rehearsal bench messages lock clean
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -66,6 +67,9 @@ fix: dev ## Format, and mend what the linter can
 
 chaos: dev ## Kill things while messages are sent, then prove that none was lost or doubled (ONLY=F1,F8)
 	@ONLY="$(ONLY)" $(PY) -m tests.chaos $(ARGS)
+
+rehearsal: dev ## One great campaign with every rule on, its workers killed twice, and its account (PEOPLE=200000)
+	@PEOPLE="$(PEOPLE)" $(PY) -m tests.rehearsal
 
 bench: dev $(BENCH_STAMP) ## Measured speed: limits, peers, ours (ONLY=dispatch_http)
 	@ONLY="$(ONLY)" BENCH_PYTHON=$(BENCH_VENV)/bin/python $(PY) -m bench $(ARGS)

@@ -5,7 +5,7 @@ Addresses are shown masked, bodies not at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -54,10 +54,13 @@ def message_timeline(message_id: int) -> list[TimelineEntry]:
     message = Message.objects.get(pk=message_id)
     deliveries = list(Delivery.objects.filter(message_id=message_id, id__gte=first_row_id(message_id)).order_by("id"))
     campaign = Campaign.objects.filter(pk=message.campaign_id).first()
+    decisions = list(Decision.objects.filter(message_id=message.pk).order_by("at"))
+    stopped = [one.at for one in decisions if one.verdict == "stop"]
+    first = min([moment_of(message.pk), *(one.at for one in decisions)])  # ids are made while a transaction runs
     entries = [
-        *_beginning(message, campaign),
-        *_decided(message, campaign),
-        *_of_deliveries(deliveries),
+        *_beginning(first, message, campaign),
+        *_decided(decisions, campaign),
+        *_of_deliveries(deliveries, stopped),
         *_recall_orders(message),
         *_end(message),
     ]
@@ -65,17 +68,17 @@ def message_timeline(message_id: int) -> list[TimelineEntry]:
     return sorted(entries, key=lambda entry: (entry.at, order[entry.kind]))
 
 
-def _beginning(message: Message, campaign: Campaign | None) -> Iterator[TimelineEntry]:
+def _beginning(at: datetime, message: Message, campaign: Campaign | None) -> Iterator[TimelineEntry]:
     name = campaign.name if campaign else str(message.campaign_id)
-    yield TimelineEntry(moment_of(message.pk), "rule", _("Became a target of “%(campaign)s”.") % {"campaign": name})
+    yield TimelineEntry(at, "rule", _("Became a target of “%(campaign)s”.") % {"campaign": name})
 
 
 VERDICT_TONES: dict[str, Tone] = {"stop": "warn", "hold": "warn"}
 
 
-def _decided(message: Message, campaign: Campaign | None) -> Iterator[TimelineEntry]:
-    """What the ledger says; the decisions of a message lie in the partition of its day."""
-    for one in Decision.objects.filter(message_id=message.pk).order_by("at"):
+def _decided(decisions: Sequence[Decision], campaign: Campaign | None) -> Iterator[TimelineEntry]:
+    """What the ledger says."""
+    for one in decisions:
         words, codes = in_words(one, campaign)
         yield TimelineEntry(one.at, "decision", words, codes, VERDICT_TONES.get(one.verdict, ""))
 
@@ -105,7 +108,7 @@ def _end(message: Message) -> Iterator[TimelineEntry]:
     )
 
 
-def _of_deliveries(deliveries: list[Delivery]) -> Iterator[TimelineEntry]:
+def _of_deliveries(deliveries: list[Delivery], stopped: Sequence[datetime]) -> Iterator[TimelineEntry]:
     if not deliveries:
         return
     ids = [one.pk for one in deliveries]
@@ -116,7 +119,7 @@ def _of_deliveries(deliveries: list[Delivery]) -> Iterator[TimelineEntry]:
         account, binding = accounts.get(one.account_id), bindings.get(one.binding_id)
         places[one.pk] = account.name if account else str(one.account_id)
         yield _planned(one, places[one.pk], binding.address_masked if binding else _("an address deleted since"))
-        yield from _standing(one, places[one.pk])
+        yield from _standing(one, places[one.pk], account, stopped)
     yield from _waits_of(deliveries)
     for attempt in Attempt.objects.filter(delivery_id__in=ids):
         yield from _attempted(attempt, places[attempt.delivery_id])
@@ -144,13 +147,20 @@ def _waits_of(deliveries: list[Delivery]) -> Iterator[TimelineEntry]:
         yield TimelineEntry(wait.at, "decision", words, "", "warn")
 
 
-def _standing(delivery: Delivery, account: str) -> Iterator[TimelineEntry]:
+def _standing(
+    delivery: Delivery, place: str, account: ChannelAccount | None, stopped: Sequence[datetime]
+) -> Iterator[TimelineEntry]:
     """Where it stands now, for states that no attempt and no receipt explains."""
     if delivery.state not in ("HELD", "CANCELLED", "CLOSED", "UNKNOWN_FINAL"):
         return
+    made = moment_of(delivery.pk)
     at = delivery.held_until or delivery.receipt_at or delivery.accepted_at or delivery.first_intent_at
-    words = f"{account}: {DELIVERY_STATES[delivery.state]}"
-    yield TimelineEntry(at or moment_of(delivery.pk), "held", words, reason_in_words(delivery.reason), "warn")
+    if delivery.state == "CLOSED" and delivery.accepted_at and account:
+        at = delivery.accepted_at + account.receipt_window
+    elif delivery.state == "CANCELLED":
+        at = at or next((one for one in stopped if one >= made), None)  # the decision that called it off
+    words = f"{place}: {DELIVERY_STATES[delivery.state]}"
+    yield TimelineEntry(at or made, "held", words, reason_in_words(delivery.reason), "warn")
 
 
 def _attempted(attempt: Attempt, account: str) -> Iterator[TimelineEntry]:
