@@ -76,6 +76,7 @@ SECTIONS: list[Section] = [
             Entry(_("Quiet hours"), "bedtime", model="campaigns.QuietHours"),
             Entry(_("Calendars"), "calendar_month", model="campaigns.Calendar"),
             Entry(_("Frequency caps"), "speed", model="campaigns.FrequencyCap"),
+            Entry(_("Same text again"), "content_copy", model="campaigns.DuplicateGuard"),
             Entry(_("Would have been sent"), "do_not_disturb_on", model="campaigns.Withheld"),
             Entry(_("Sensitive words"), "spellcheck", model="templates.WordList"),
             Entry(_("Holdout groups"), "science", model="campaigns.Holdout"),

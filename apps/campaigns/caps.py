@@ -31,7 +31,7 @@ def save_cap(*, actor: object, cap: FrequencyCap) -> FrequencyCap:
 
     Raises CampaignError naming the field at fault.
     """
-    _check_cap(cap)
+    check_cap(cap)
     new = cap.pk is None
     cap.save()
     detail = {
@@ -43,7 +43,8 @@ def save_cap(*, actor: object, cap: FrequencyCap) -> FrequencyCap:
     return cap
 
 
-def _check_cap(cap: FrequencyCap) -> None:
+def check_cap(cap: FrequencyCap) -> None:
+    """Raises CampaignError naming the field at fault."""
     if not cap.most or cap.most < 1:
         raise CampaignError(_("Allow at least one message; to stop all of them, use a stop switch."), "most")
     if not cap.span_count or cap.span_count < 1:
@@ -71,6 +72,16 @@ def delete_cap(*, actor: object, cap: FrequencyCap) -> None:
 @transaction.atomic
 def save_guard(*, actor: object, guard: DuplicateGuard) -> DuplicateGuard:
     """For how many hours the same text counts as a repetition; 0 for never. Raises CampaignError."""
+    check_guard(guard)
+    new = guard.pk is None
+    guard.save()
+    detail = {"line": guard.business_line_id, "class": guard.message_class, "hours": guard.window_hours}
+    audit.record(actor=actor, verb="add_guard" if new else "change_guard", what=guard, detail=detail)
+    return guard
+
+
+def check_guard(guard: DuplicateGuard) -> None:
+    """Raises CampaignError naming the field at fault."""
     if guard.message_class not in list(MessageClass):
         raise CampaignError(_("Choose at least one class of messages."), "message_class")
     if not 0 <= guard.window_hours <= LONGEST_GUARD_HOURS:
@@ -79,11 +90,6 @@ def save_guard(*, actor: object, guard: DuplicateGuard) -> DuplicateGuard:
     others = DuplicateGuard.objects.filter(business_line=guard.business_line, message_class=guard.message_class)
     if others.exclude(pk=guard.pk).exists():
         raise CampaignError(_("There is a guard for this line and class already: change that one."), "message_class")
-    new = guard.pk is None
-    guard.save()
-    detail = {"line": guard.business_line_id, "class": guard.message_class, "hours": guard.window_hours}
-    audit.record(actor=actor, verb="add_guard" if new else "change_guard", what=guard, detail=detail)
-    return guard
 
 
 @transaction.atomic
@@ -97,15 +103,7 @@ def delete_guard(*, actor: object, guard: DuplicateGuard) -> None:
 @transaction.atomic
 def save_holdout(*, actor: object, holdout: Holdout, business_lines: Sequence[BusinessLine] = ()) -> Holdout:
     """Makes a holdout group, or changes when it ends. Raises CampaignError naming the field at fault."""
-    holdout.tag = holdout.tag.strip()
-    if (holdout.percent is None) == (not holdout.tag):
-        raise CampaignError(_("Give either a percentage or a tag."), "percent")
-    if holdout.percent is not None and not 0 < holdout.percent <= 50:
-        raise CampaignError(_("Leave out more than 0 and at most 50 per cent."), "percent")
-    if not holdout.classes or set(holdout.classes) - set(MessageClass):
-        raise CampaignError(_("Choose at least one class of messages."), "classes")
-    if holdout.until_at is not None and holdout.until_at <= holdout.from_at:
-        raise CampaignError(_("It would end before it begins: choose a later time."), "until_at")
+    check_holdout(holdout)
     new = holdout.pk is None
     holdout.salt = holdout.salt or secrets.token_hex(8)
     holdout.save()
@@ -121,6 +119,19 @@ def save_holdout(*, actor: object, holdout: Holdout, business_lines: Sequence[Bu
     }
     audit.record(actor=actor, verb="add_holdout" if new else "change_holdout", what=holdout, detail=detail)
     return holdout
+
+
+def check_holdout(holdout: Holdout) -> None:
+    """Raises CampaignError naming the field at fault."""
+    holdout.tag = holdout.tag.strip()
+    if (holdout.percent is None) == (not holdout.tag):
+        raise CampaignError(_("Give either a percentage or a tag."), "percent")
+    if holdout.percent is not None and not 0 < holdout.percent <= 50:
+        raise CampaignError(_("Leave out more than 0 and at most 50 per cent."), "percent")
+    if not holdout.classes or set(holdout.classes) - set(MessageClass):
+        raise CampaignError(_("Choose at least one class of messages."), "classes")
+    if holdout.until_at is not None and holdout.until_at <= holdout.from_at:
+        raise CampaignError(_("It would end before it begins: choose a later time."), "until_at")
 
 
 @transaction.atomic

@@ -2,6 +2,8 @@
 
 from apps.campaigns.admin.allowances import AllowanceAdmin
 from apps.campaigns.admin.campaigns import CampaignAdmin
+from apps.campaigns.admin.caps import DuplicateGuardAdmin, FrequencyCapAdmin
+from apps.campaigns.admin.holdouts import HoldoutAdmin
 from apps.campaigns.admin.messages import MessageAdmin
 from apps.campaigns.admin.policies import PolicyAdmin
 from apps.campaigns.admin.receipts import ReceiptInboxAdmin
@@ -10,10 +12,14 @@ from apps.campaigns.admin.replies import ReplyAdmin, ReplyWordAdmin
 from apps.campaigns.admin.saved import SavedMessageAdmin
 from apps.campaigns.admin.smart import SmartWeightsAdmin
 from apps.campaigns.admin.stops import PauseRuleAdmin, StopSwitchAdmin
+from apps.campaigns.admin.withheld import WithheldAdmin
 
 __all__ = [
     "AllowanceAdmin",
     "CampaignAdmin",
+    "DuplicateGuardAdmin",
+    "FrequencyCapAdmin",
+    "HoldoutAdmin",
     "MessageAdmin",
     "PauseRuleAdmin",
     "PolicyAdmin",
@@ -24,4 +30,5 @@ __all__ = [
     "SavedMessageAdmin",
     "SmartWeightsAdmin",
     "StopSwitchAdmin",
+    "WithheldAdmin",
 ]
