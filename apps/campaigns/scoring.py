@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
-from math import exp, log1p
+from math import exp, floor, log1p
 
 HALF_LIFE = timedelta(days=90)
 DECIMALS = 6  # of a score: what differs less is equal
@@ -170,7 +170,7 @@ def _scored(one: Candidate, dearest: float, weights: Weights) -> Scored:
     seconds = typical_seconds(one.person, one.of_class, weights)
     quickness = weights.half_seconds / (weights.half_seconds + seconds)
     earned = weights.reach * arrives + weights.price * cheapness + weights.speed * quickness
-    score = earned / weights.total() if weights.total() > 0 else 0.0
+    score = floor(earned * (10**DECIMALS / weights.total()) + 0.5) / 10**DECIMALS if weights.total() > 0 else 0.0
     return Scored(
         slot=one.slot,
         rate=arrives,
@@ -178,5 +178,5 @@ def _scored(one: Candidate, dearest: float, weights: Weights) -> Scored:
         cheapness=cheapness,
         seconds=seconds,
         quickness=quickness,
-        score=round(score, DECIMALS),
+        score=score,
     )

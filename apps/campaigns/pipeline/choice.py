@@ -9,7 +9,7 @@ The choice is one statement for all of `planning` and one for the ledger; a plan
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.db import connection
@@ -29,10 +29,11 @@ UPDATE planning held SET chosen = made.chosen FROM (
 # Of the slots that reach the person the best one's bit, null where none does. `pick` makes each win as often as its
 # weight says: the largest of -w/ln(u) over numbers u that a hash spreads evenly.
 PICK = """
-(SELECT v.bit FROM (VALUES {rows}) v(bit, binding, healthy, score, pick) WHERE v.binding IS NOT NULL
+(SELECT v.bit FROM unnest(ARRAY[{bits}]::bigint[], ARRAY[{bindings}]::bigint[], ARRAY[{healthy}]::boolean[],
+                          ARRAY[{scores}]::float8[], ARRAY[{picks}]::float8[]) v(bit, binding, healthy, score, pick)
+ WHERE v.binding IS NOT NULL
  ORDER BY v.healthy DESC, v.score DESC, v.pick DESC, v.bit LIMIT 1)
 """
-ROW = "({bit}::bigint, p.bindings[{place}], {healthy}, ({score})::float8, {pick}::float8)"
 EVEN = "((hashint8extended(p.message_id, {account}) & 2147483647) + 1) / 2147483649.0"
 # One line for everybody whose step had something to choose from: the accounts that reached them, and those that they got.
 NOTE_ROUTES = """
@@ -88,17 +89,15 @@ def _chosen(campaign: Campaign, step: Step, healthy: Collection[int]) -> tuple[s
 
 
 def _pick(slots: Sequence[StepChannel], healthy: Collection[int], scores: Sequence[str]) -> str:
-    rows = [
-        ROW.format(
-            bit=one.bit,
-            place=one.slot + 1,
-            healthy=one.account_id in healthy,
-            score=score,
-            pick=f"(-{one.weight} / ln({EVEN.format(account=one.account_id)}))" if one.weight else "-1",
-        )
-        for one, score in zip(slots, scores, strict=True)
-    ]
-    return PICK.format(rows=", ".join(rows))
+    picks = [f"-{one.weight} / ln({EVEN.format(account=one.account_id)})" if one.weight else "-1" for one in slots]
+    columns: dict[str, Iterable[object]] = {
+        "bits": (one.bit for one in slots),
+        "bindings": (f"p.bindings[{one.slot + 1}]" for one in slots),
+        "healthy": (one.account_id in healthy for one in slots),
+        "scores": scores,
+        "picks": picks,
+    }
+    return PICK.format(**{name: ", ".join(map(str, held)) for name, held in columns.items()})
 
 
 def note_routes(plan: Plan) -> None:

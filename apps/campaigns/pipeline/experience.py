@@ -15,6 +15,7 @@ The hot path is not touched: nothing is written where messages are sent.
 from __future__ import annotations
 
 from datetime import timedelta
+from math import log
 from typing import Any
 
 from django.db import connection, transaction
@@ -85,8 +86,8 @@ ON CONFLICT ({columns}) DO UPDATE SET
 
 def faded(alias: str) -> str:
     """SQL: how much of the row under this alias still counts now, 0 to 1."""
-    age = f"greatest(0, extract(epoch FROM now() - {alias}.at))::float8"
-    return f"power(0.5::float8, {age} / {HALF_LIFE.total_seconds()})"
+    age = f"greatest(0, extract(epoch FROM now() - {alias}.at)::float8)"
+    return f"exp({-log(2) / HALF_LIFE.total_seconds()!r}::float8 * {age})"
 
 
 def _insert(table: str, first: str) -> str:

@@ -82,7 +82,7 @@ def score_sql(
     an address without a person). `step` are all slots that it is compared with.
     """
     if weights.total() <= 0:
-        return "0::numeric", []
+        return "0::float8", []
     unknown = scored([Candidate(one.slot, 0.0, NONE, one.of_class)], weights)[0]
     dearest = ", ".join(f"CASE WHEN {bindings}[{other.slot + 1}] IS NOT NULL THEN %s::float8 END" for other in step)
     known = f"""(SELECT %s::float8 * (e.delivered * e.f + %s) / (e.tried * e.f + %s)
@@ -96,5 +96,5 @@ def score_sql(
     values += [weights.reach * unknown.rate + weights.speed * unknown.quickness, weights.price, one.price]
     values += [other.price for other in step]
     cheapness = f"coalesce(1 - %s::float8 / nullif(greatest({dearest}), 0), 1)"
-    sql = f"round(((coalesce({known}, %s::float8) + %s::float8 * {cheapness}) / %s::float8)::numeric, {DECIMALS})"
-    return sql, [*values, weights.total()]
+    sql = f"floor((coalesce({known}, %s::float8) + %s::float8 * {cheapness}) * %s::float8 + 0.5) / 1e{DECIMALS}::float8"
+    return f"({sql})", [*values, 10**DECIMALS / weights.total()]
