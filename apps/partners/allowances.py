@@ -40,7 +40,10 @@ def save_allowance(*, actor: object, allowance: Allowance) -> Allowance:
     before = Allowance.objects.select_for_update().filter(pk=allowance.pk).first() if allowance.pk else None
     if before is not None and _has_more_room(before, allowance):
         allowance.wake = True
-        AllowanceUse.objects.filter(allowance=allowance).update(walled_at=None, wall_told_at=None, warned_at=None)
+        under_way = AllowanceUse.objects.filter(
+            allowance=allowance, period=period_key(allowance.period, allowance.zone, database_now())
+        )
+        under_way.update(walled_at=None, wall_told_at=None, warned_at=None)
     allowance.save()
     verb = "add_allowance" if before is None else "change_allowance"
     audit.record(actor=actor, verb=verb, what=allowance, detail=_told(allowance))
