@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from apps.campaigns import api, api_approvals, presence_api
+from apps.campaigns import api, api_approvals, presence_api, schedules_api
 
 urlpatterns = [
     path("messages", api.SingleView.as_view(), name="api-message-send"),
@@ -14,4 +14,6 @@ urlpatterns = [
     re_path(
         r"^approvals/(?P<approval_id>[0-9]{1,18})/decision$", api_approvals.DecisionView.as_view(), name="api-decision"
     ),
+    path("schedules", schedules_api.SchedulesView.as_view(), name="api-schedules"),
+    re_path(r"^schedules/(?P<schedule_id>[0-9]{1,18})$", schedules_api.ScheduleView.as_view(), name="api-schedule"),
 ]

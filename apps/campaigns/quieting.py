@@ -55,7 +55,7 @@ def as_rule(held: QuietHours) -> QuietRule:
 @transaction.atomic
 def save_quiet_hours(*, actor: object, hours: QuietHours) -> QuietHours:
     """Saves quiet hours; they count from the next window on. Raises CampaignError naming the field at fault."""
-    _check(hours)
+    check_quiet_hours(hours)
     verb = "change_quiet_hours" if hours.pk else "add_quiet_hours"
     hours.save()
     with connection.cursor() as cursor:
@@ -73,7 +73,8 @@ def remove_quiet_hours(*, actor: object, hours: QuietHours) -> None:
         cursor.execute(WAKE)
 
 
-def _check(hours: QuietHours) -> None:
+def check_quiet_hours(hours: QuietHours) -> None:
+    """Raises CampaignError naming the field at fault."""
     if not hours.name.strip():
         raise CampaignError(_("Give the quiet hours a name."), "name")
     if not hours.classes or set(hours.classes) - set(MessageClass):

@@ -6,10 +6,12 @@ from apps.campaigns.admin.caps import DuplicateGuardAdmin, FrequencyCapAdmin
 from apps.campaigns.admin.holdouts import HoldoutAdmin
 from apps.campaigns.admin.messages import MessageAdmin
 from apps.campaigns.admin.policies import PolicyAdmin
+from apps.campaigns.admin.quiet_hours import CalendarAdmin, QuietHoursAdmin
 from apps.campaigns.admin.receipts import ReceiptInboxAdmin
 from apps.campaigns.admin.replays import ReplayAdmin
 from apps.campaigns.admin.replies import ReplyAdmin, ReplyWordAdmin
 from apps.campaigns.admin.saved import SavedMessageAdmin
+from apps.campaigns.admin.schedules import ScheduleAdmin
 from apps.campaigns.admin.smart import SmartWeightsAdmin
 from apps.campaigns.admin.stops import PauseRuleAdmin, StopSwitchAdmin
 from apps.campaigns.admin.withheld import WithheldAdmin
@@ -31,4 +33,7 @@ __all__ = [
     "SmartWeightsAdmin",
     "StopSwitchAdmin",
     "WithheldAdmin",
+    "CalendarAdmin",
+    "QuietHoursAdmin",
+    "ScheduleAdmin",
 ]
