@@ -190,6 +190,8 @@ class AccountFacts(Protocol):
     def reports_read(self) -> bool: ...
     @property
     def reports_clicks(self) -> bool: ...
+    @property
+    def active(self) -> bool: ...
 
 
 TELLS: Mapping[str, Callable[[AccountFacts], bool]] = {
@@ -248,8 +250,12 @@ def _frozen_channels(
                 found[f"{at}.account"] = f"Account {account.code!r} stands in this step already."
             if vendor.get("kind") not in (None, account.kind):
                 found[f"{at}.kind"] = f"Account {account.code!r} is of kind {account.kind}."
+            if not account.active and "vendors" not in channel:
+                found[f"{at}.account"] = f"Account {account.code!r} is paused: let it go on, or name another."
             group = first + begin if "vendors" in channel else None
             channels.append(_frozen_channel(first + len(channels), channel, vendor, account, group))
+        if channels[begin:] and not any(by_code[one["account"]].active for one in channels[begin:]):
+            found.setdefault(where, "Every account of this channel is paused: let one go on, or name another.")
         kinds = sorted({one["address_kind"] for one in channels[begin:]})
         if len(kinds) > 1:
             found[f"{where}.vendors"] = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -47,6 +48,8 @@ SENTENCES = [
     gettext_noop("Say for how many seconds a message is kept."),
     gettext_noop("Give a text of at most %(most)s characters, or leave it out."),
     gettext_noop("No account %(code)s may be used here."),
+    gettext_noop("Account %(code)s is paused: let it go on, or name another."),
+    gettext_noop("Every account of this channel is paused: let one go on, or name another."),
     gettext_noop("Account %(code)s stands in this step already."),
     gettext_noop("Account %(code)s is of kind %(kind)s."),
     gettext_noop("Vendors of one channel write to one kind of address, not to %(kinds)s."),
@@ -76,7 +79,7 @@ def _looked_up(plan: Mapping[str, Any]) -> dict[str, str]:
     except BadPolicy as bad:
         found |= bad.problems
     try:
-        freeze(plan, [facts_of(account) for account in ChannelAccount.objects.all()])
+        freeze(plan, [replace(facts_of(account), active=True) for account in ChannelAccount.objects.all()])
     except BadPolicy as bad:
         found |= bad.problems
     return found

@@ -29,27 +29,33 @@ class AccountFacts:
     price: Decimal
     price_unit: str
     currency: str
+    active: bool = True  # not paused
 
 
 def usable_accounts(business_line: BusinessLine | None) -> QuerySet[ChannelAccount]:
     """Active accounts that the line may use: its own and those of nobody. For None only those of nobody."""
+    return _accounts_for(business_line).filter(state=ChannelAccount.State.ACTIVE)
+
+
+def _accounts_for(business_line: BusinessLine | None) -> QuerySet[ChannelAccount]:
     mine = Q(business_line__isnull=True)
     if business_line is not None:
         mine |= Q(business_line=business_line)
-    return ChannelAccount.objects.filter(mine, state=ChannelAccount.State.ACTIVE).order_by("code")
+    return ChannelAccount.objects.filter(mine).order_by("code")
 
 
 def account_facts(business_line: BusinessLine | None) -> list[AccountFacts]:
-    """The facts of `usable_accounts`, by code."""
-    return [facts_of(account) for account in usable_accounts(business_line)]
+    """The facts of `usable_accounts` and of those that are paused, by code."""
+    return [facts_of(account) for account in _accounts_for(business_line)]
 
 
 def facts_of(account: ChannelAccount) -> AccountFacts:
     """One account together with what its kind declares."""
-    return _facts(account.pk, account.code, account.kind, account.price, account.currency)
+    active = account.state == ChannelAccount.State.ACTIVE
+    return _facts(account.pk, account.code, account.kind, account.price, account.currency, active)
 
 
-def _facts(pk: int, code: str, kind: str, price: Decimal, currency: str) -> AccountFacts:
+def _facts(pk: int, code: str, kind: str, price: Decimal, currency: str, active: bool) -> AccountFacts:
     able = adapter(kind).capabilities
     return AccountFacts(
         id=pk,
@@ -62,13 +68,14 @@ def _facts(pk: int, code: str, kind: str, price: Decimal, currency: str) -> Acco
         price=price,
         price_unit=able.price_unit,
         currency=currency,
+        active=active,
     )
 
 
 USABLE_COLUMN = """
-(SELECT json_agg(json_build_array(a.id, a.code, a.kind, a.price::text, a.currency) ORDER BY a.code)::text
+(SELECT json_agg(json_build_array(a.id, a.code, a.kind, a.price::text, a.currency, a.state) ORDER BY a.code)::text
  FROM ums_channels_channelaccount a
- WHERE a.state = 'ACTIVE' AND (a.business_line_id IS NULL OR a.business_line_id = %s))
+ WHERE a.business_line_id IS NULL OR a.business_line_id = %s)
 """
 
 
@@ -79,7 +86,8 @@ def facts_from(column: str) -> tuple[AccountFacts, ...]:
     Kept by its text, so what changed in the database is a new text and never a stale answer.
     """
     return tuple(
-        _facts(pk, code, kind, Decimal(price), currency) for pk, code, kind, price, currency in json.loads(column)
+        _facts(pk, code, kind, Decimal(price), currency, state == ChannelAccount.State.ACTIVE)
+        for pk, code, kind, price, currency, state in json.loads(column)
     )
 
 

@@ -77,13 +77,14 @@ def test_the_bucket_follows_the_limit() -> None:
     assert not RateBucket.objects.filter(key=key).exists()
 
 
-def test_facts_are_of_active_accounts_that_the_line_may_use() -> None:
+def test_facts_are_of_accounts_that_the_line_may_use_and_say_which_are_paused() -> None:
     line, other = (BusinessLine.objects.create(code=code, name=code) for code in ("shop", "bank"))
     made(code="all")
     made(code="shops", business_line=line)
     made(code="banks", business_line=other)
     services.pause_account(actor="test", account=made(code="asleep"), reason="no balance")
-    assert [facts.code for facts in selectors.account_facts(line)] == ["all", "shops"]
+    assert [facts.code for facts in selectors.account_facts(line) if facts.active] == ["all", "shops"]
+    assert [facts.code for facts in selectors.account_facts(line) if not facts.active] == ["asleep"]
     facts = selectors.account_facts(line)[0]
     assert (facts.address_kind, facts.receipts, facts.price_unit) == ("phone", "push", "piece")
 

@@ -30,6 +30,7 @@ from apps.users.consents import consent_of
 from apps.users.models import BlacklistEntry, ConsentRecord
 from apps.users.services import delete_recipient
 from tests.db.conftest import SMS, World
+from tests.db.test_gateway import account, both, campaign, gateway
 from tests.simulator.clients import wait_for
 
 NOON = datetime(2026, 11, 2, 4, tzinfo=UTC)
@@ -199,3 +200,19 @@ def test_a_deleted_person_leaves_the_refusal_and_no_text(listening: World) -> No
         "unsubscribed",
     )
     assert BlacklistEntry.objects.get().address_masked == "139****0000"
+
+
+@both
+def test_answers_come_in_over_a_session_too(listening: World, kind: str) -> None:
+    listening.people(1)
+    held = account(listening, kind)
+    sent = campaign(listening, kind, "${name}，本周有新活动。", message_class="marketing")
+    with gateway(held):
+        listening.run(sent)
+        add_reply_word(actor="test", word="退订", meaning="unsubscribe", whole=False)
+        asked = {"phone": NUMBER, "text": "退订"}
+        listening.outside.call("POST", f"/_sim/{kind.removeprefix('sms_')}/reply", json.dumps(asked))
+        listening.run(sent, until=lambda: Reply.objects.exclude(handled_at=None).exists())
+    reply = Reply.objects.get()
+    assert (reply.deed, reply.campaign_id, replies.text_of(reply)) == ("unsubscribed", sent.pk, (NUMBER, "退订"))
+    assert BlacklistEntry.objects.get().scope_id == listening.line.pk

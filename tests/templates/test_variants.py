@@ -37,10 +37,17 @@ def test_the_form_makes_a_variant_as_a_copy_and_writes_it_like_any_text(draft: D
     assert template.bodies["sms_aliyun/short"]["text"] == "${name}，应还${sum}。"
 
 
-@pytest.mark.parametrize(("name", "said"), [("Short!", "small letters"), ("short", "is there already")])
-def test_the_form_says_what_is_wrong_with_a_name(draft: Draft, name: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("sms_aliyun", "Short!", "small letters"),
+        ("sms_aliyun", "short", "is there already"),
+        ("wecom_app", "short", "own text first"),
+    ],
+)
+def test_the_form_says_what_is_wrong_with_a_variant(draft: Draft, kind: str, name: str, said: str) -> None:
     template = draft(bodies={**BODIES, "sms_aliyun/short": SHORT})
-    new = {"variant_rows__kind": ["sms_aliyun"], "variant_rows__name": [name]}
+    new = {"variant_rows__kind": [kind], "variant_rows__name": [name]}
     answer = signed_in(*EDIT).post(page("messagetemplate_change", template.pk), posted(**new))
     assert answer.status_code == 200 and said in answer.text
 

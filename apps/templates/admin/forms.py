@@ -103,6 +103,14 @@ class TemplateForm(forms.ModelForm):
                 )
         return rows
 
+    def clean(self) -> dict[str, Any]:
+        held: dict[str, Any] = super().clean()
+        for row in held.get("variant_rows") or []:
+            if not any(held.get(field_name(row["kind"], field)) for field in adapter(row["kind"]).content_fields):
+                words = _("%(name)s: write the channel's own text first, the variant begins as a copy of it.")
+                self.add_error("variant_rows", words % {"name": row["name"]})
+        return held
+
     def bodies(self) -> dict[str, dict[str, Any]]:
         """The bodies as `MessageTemplate.bodies` has them, blank fields included; new variants are copies."""
         held = {

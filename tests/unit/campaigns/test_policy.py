@@ -24,6 +24,7 @@ class Facts:
     receipts: str = "push"
     reports_read: bool = False
     reports_clicks: bool = False
+    active: bool = True
 
 
 ACCOUNTS = [
@@ -125,6 +126,16 @@ def test_accounts_are_checked_when_it_is_frozen(what: str) -> None:
     with pytest.raises(BadPolicy) as caught:
         freeze(policy, ACCOUNTS)
     assert list(caught.value.problems) == [place]
+
+
+def test_a_paused_vendor_keeps_its_place_while_another_one_works() -> None:
+    asleep, awake = Facts(4, "a", active=False), Facts(5, "b")
+    group = {"steps": [{"channels": [{"vendors": [{"account": "a"}, {"account": "b"}]}]}]}
+    assert [one.account for one in load(freeze(group, [asleep, awake])).channels()] == ["a", "b"]
+    with pytest.raises(BadPolicy, match="Every account of this channel is paused"):
+        freeze(group, [asleep, Facts(5, "b", active=False)])
+    with pytest.raises(BadPolicy, match="'a' is paused"):
+        freeze({"steps": [{"channels": [{"account": "a"}]}]}, [asleep, awake])
 
 
 def test_an_account_stands_once_in_a_step() -> None:

@@ -95,9 +95,15 @@ def _of_freezing() -> set[str]:
             receipts=receipts,
             reports_read=False,
             reports_clicks=False,
+            active=code not in ("asleep", "dozing"),
         )
 
-    held = [account(1, "silent", "none"), account(2, "push", "push", "device")]
+    held = [
+        account(1, "silent", "none"),
+        account(2, "push", "push", "device"),
+        account(3, "asleep", "push"),
+        account(4, "dozing", "push"),
+    ]
     steps = [
         {
             "channels": [{"account": "silent", "kind": "other"}, {"account": "silent"}, {"account": "gone"}],
@@ -105,6 +111,7 @@ def _of_freezing() -> set[str]:
         },
         {"channels": [{"vendors": [{"account": "silent"}, {"account": "push"}]}]},
         {"channels": [{"account": "silent"}], "until": "clicked"},
+        {"channels": [{"account": "asleep"}, {"vendors": [{"account": "dozing"}, {"account": "gone"}]}]},
     ]
     with pytest.raises(BadPolicy) as bad:
         freeze({"steps": steps}, held)

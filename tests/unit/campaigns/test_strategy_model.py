@@ -135,6 +135,7 @@ class Account:
     address_kind: str = "phone"
     reports_read: bool = True
     reports_clicks: bool = True
+    active: bool = True
 
 
 ACCOUNTS = [Account(number, f"a{number}", how) for number, how in enumerate(["push", "none", "failures", "poll"])]
