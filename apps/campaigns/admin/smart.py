@@ -16,10 +16,12 @@ from apps.campaigns.drafting import delete_weights, save_weights
 from apps.campaigns.models import ClassExperience, SmartWeights
 from apps.campaigns.pipeline.score_sql import class_experience, weights_for
 from apps.campaigns.policy_problems import in_words
+from apps.campaigns.policy_words import WEIGHTS
 from apps.campaigns.scoring import HALF_LIFE, NAMES, class_rate, weights_problems
 from apps.campaigns.words import CLASSES, seconds_in_words
 from apps.channels.models import ChannelAccount
 
+SHOWN = ("reach", "price", "speed", "strength", "prior_rate")
 EVERY: Any = _("every class without its own")
 
 
@@ -81,8 +83,17 @@ class SmartWeightsAdmin(ModelAdmin):
             delete_weights(actor=request.user, weights=one)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        known = {"known": what_is_known(), "half_life": HALF_LIFE.days}
+        known = {"known": what_is_known(), "half_life": HALF_LIFE.days, "in_force": in_force()}
+        known["weight_words"] = [WEIGHTS[name] for name in SHOWN]
         return super().changelist_view(request, {**(extra_context or {}), **known})
+
+
+def in_force() -> list[tuple[Any, list[tuple[Any, str]]]]:
+    """Of each class: its name and the weights that hold for it, by name."""
+    return [
+        (words, [(WEIGHTS[name], f"{getattr(weights_for(code, None), name):g}") for name in SHOWN])
+        for code, words in CLASSES.items()
+    ]
 
 
 def what_is_known() -> list[dict[str, Any]]:
