@@ -25,7 +25,7 @@ from apps.partners.classes import CLASSES
 def classes_field(help_text: Any = "") -> forms.MultipleChoiceField:
     """Some of the classes, as boxes."""
     return forms.MultipleChoiceField(
-        label=_("classes"),
+        label=_("Classes"),
         choices=list(CLASSES.items()),
         initial=marketing_only,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
@@ -53,7 +53,7 @@ class CapForm(CheckedForm):
 
     check = staticmethod(check_cap)
     classes = classes_field(_("These are counted, and these are stopped. One-time passwords should not be among them."))
-    channel_kind = forms.ChoiceField(label=_("kind of channel"), required=False, widget=UnfoldAdminSelectWidget)
+    channel_kind = forms.ChoiceField(label=_("Kind of channel"), required=False, widget=UnfoldAdminSelectWidget)
 
     class Meta:
         model = FrequencyCap

@@ -12,10 +12,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminFileFieldWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminFileFieldWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from apps.channels.registry import kind_choices
 from apps.partners.classes import CLASSES
@@ -37,14 +41,14 @@ class WordListForm(forms.ModelForm):
     """What the list is called, does, and applies to."""
 
     classes = forms.MultipleChoiceField(
-        label=_("classes"),
+        label=_("Classes"),
         required=False,
         choices=list(CLASSES.items()),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=_("None chosen: all classes."),
     )
     kinds = forms.MultipleChoiceField(
-        label=_("kinds of channel"),
+        label=_("Kinds of channel"),
         required=False,
         choices=kind_choices,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
@@ -67,7 +71,9 @@ class ImportForm(forms.Form):
     typed = forms.CharField(
         label=_("Or words, one a line"), required=False, widget=forms.Textarea(attrs={"rows": 5, "class": "ums-input"})
     )
-    dry_run = forms.BooleanField(label=_("Only count, change nothing"), required=False)
+    dry_run = forms.BooleanField(
+        label=_("Only count, change nothing"), required=False, widget=UnfoldBooleanSwitchWidget()
+    )
 
     def clean(self) -> dict[str, Any]:
         held: dict[str, Any] = super().clean() or self.cleaned_data
@@ -104,7 +110,7 @@ class WordListAdmin(ModelAdmin):
             *[str(CLASSES.get(one, one)) for one in held.classes],
             *[str(kinds.get(one, one)) for one in held.kinds],
         ]
-        return " · ".join(chosen) or _now("everything")
+        return " · ".join(chosen) or gettext("everything")
 
     @admin.display(description=_("words"), ordering="count")
     def shown_words(self, held: WordList) -> str:
@@ -122,7 +128,7 @@ class WordListAdmin(ModelAdmin):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """The words go with their list: their number says more than tens of thousands of lines."""
-        counts = [_now("%(list)s with %(count)s words") % {"list": one, "count": one.words.count()} for one in objs]
+        counts = [gettext("%(list)s with %(count)s words") % {"list": one, "count": one.words.count()} for one in objs]
         return counts, {str(WordList._meta.verbose_name_plural): len(counts)}, set(), []
 
     def response_add(self, request: HttpRequest, obj: WordList, post_url_continue: str | None = None) -> HttpResponse:
@@ -156,11 +162,11 @@ class WordListAdmin(ModelAdmin):
                 form.add_error("file", str(refused))
             else:
                 if not form.cleaned_data["dry_run"]:
-                    messages.success(request, _now("%(count)s words are new on the list.") % {"count": result.added})
+                    messages.success(request, gettext("%(count)s words are new on the list.") % {"count": result.added})
                     return redirect("admin:templates_wordlist_change", held.pk)
         context = {
             **self.admin_site.each_context(request),
-            "title": _now("Words for %(list)s") % {"list": held},
+            "title": gettext("Words for %(list)s") % {"list": held},
             "opts": self.opts,
             "form": form,
             "result": result,
