@@ -23,9 +23,11 @@ from apps.channels.registry import adapter
 from apps.templates.errors import NoBody
 from apps.templates.render import RenderError
 from apps.templates.selectors import compiled
+from apps.templates.words import Words, words_for
 from ums_site.crypto import SealBroken
 from ums_site.ids import first_row_id
 
+LACKING, WORD = "!", "#"  # in place of pieces
 COUNT = "SELECT state, reason, {pattern}, count(*) FROM planning GROUP BY 1, 2, 3"
 PATTERN = "CASE state WHEN 'ACTIVE' THEN step || '|' || {reached} || '|' || {taken} ELSE '' END"
 STOPPED = """
@@ -84,7 +86,8 @@ def _pattern(plan: Plan) -> str:
 
 
 def _add_sample(campaign: Campaign, plan: Plan, share: float, sampled: Counter[str]) -> None:
-    """Renders a share of the chunk; counts texts as `pattern;account=pieces,…`, `!` where a value is missing."""
+    """Renders a share of the chunk; counts texts as `pattern;account=pieces,…`, `!` where a value is missing, `#` where a
+    sensitive word stops it."""
     given = campaign.audience["kind"] != "filter"
     join = PAYLOAD.format(first=first_row_id(campaign.pk)) if given else ""
     sql = SAMPLED.format(pattern=_pattern(plan), payload="y.sealed" if given else "NULL", payload_join=join)
@@ -95,27 +98,31 @@ def _add_sample(campaign: Campaign, plan: Plan, share: float, sampled: Counter[s
             sampled[f"{pattern};{_pieces(plan, bodies, pattern, values)}"] += 1
 
 
-def _bodies(campaign: Campaign, plan: Plan) -> dict[str, tuple[Any, Any]]:
+def _bodies(campaign: Campaign, plan: Plan) -> dict[str, tuple[Any, Any, Words | None]]:
     found = {}
     for one in plan.channels():
         try:
-            found[one.body_key] = compiled(campaign.template_version_id, one.body_key), adapter(one.kind)
+            words = words_for(message_class=campaign.message_class, line=campaign.business_line_id, kind=one.kind)
+            found[one.body_key] = compiled(campaign.template_version_id, one.body_key), adapter(one.kind), words
         except NoBody:
             continue
     return found
 
 
-def _pieces(plan: Plan, bodies: Mapping[str, tuple[Any, Any]], pattern: str, values: Sequence[Any]) -> str:
+def _pieces(
+    plan: Plan, bodies: Mapping[str, tuple[Any, Any, Words | None]], pattern: str, values: Sequence[Any]
+) -> str:
     """`slot=pieces` of every slot that reaches this person, from their own text."""
     reached = pattern.split("|")[1]
     made: dict[str, str] = {}
     for one in plan.channels():
         if reached[one.slot] == "+" and one.body_key in bodies and one.body_key not in made:
-            body, kind = bodies[one.body_key]
+            body, kind, words = bodies[one.body_key]
             try:
-                made[one.body_key] = str(kind.pieces(body.render(values_of(body, *values))))
+                content = body.render(values_of(body, *values))
+                made[one.body_key] = WORD if words and words.refuses(content) else str(kind.pieces(content))
             except (RenderError, SealBroken):
-                made[one.body_key] = "!"
+                made[one.body_key] = LACKING
     slots = [one for one in plan.channels() if reached[one.slot] == "+" and one.body_key in made]
     return ",".join(f"{one.slot}={made[one.body_key]}" for one in slots)
 
@@ -125,7 +132,8 @@ def figures_of(campaign: Campaign, forecast: Forecast) -> dict[str, Any]:
 
     {"targets", "invalid", "invalid_reasons", "blocked": {reason: people}, "foreseen": those of them by rules of the gate,
      "reachable", "first", "expected": {account: people}, "delivered": people, "routes": {route: people},
-     "rates": {account: {"rate", "good", "tried"}}, "missing_values", "pieces": {account: if everybody were sent to},
+     "rates": {account: {"rate", "good", "tried"}}, "missing_values", "sensitive_words",
+     "pieces": {account: if everybody were sent to},
      "price": first step, "expected_price", "worst_price": every step for everybody, "baseline_price": SMS to all,
      "costs": {"first" | "expected" | "worst": {"p50", "p90", "max", "mean"}} a person, "currency", "effects",
      "duration_seconds": of the first step at pace and limits, null where nothing limits it, "slowest", "delays",
@@ -164,7 +172,7 @@ def figures_of(campaign: Campaign, forecast: Forecast) -> dict[str, Any]:
 
 
 def _parsed(sampled: Mapping[str, int]) -> list[tuple[str, dict[int, str], int]]:
-    """(pattern, {slot: pieces or `!`}, people)."""
+    """(pattern, {slot: pieces, `!` or `#`}, people)."""
     found = []
     for key, people in sampled.items():
         pattern, _mark, texts = key.partition(";")
@@ -186,13 +194,14 @@ def _money(
     texts: dict[str, Counter[str]] = {code: Counter() for code in accounts}
     costs: dict[str, Counter[str]] = {"first": Counter(), "expected": Counter(), "worst": Counter()}
     baseline: Counter[str] = Counter()
-    lacking = 0
+    lacking = worded = 0
     base = next((code for code, one in accounts.items() if one.kind.startswith("sms_")), None)
     for pattern, pieces, count in sampled:
-        lacking += count if "!" in pieces.values() else 0
+        lacking += count if LACKING in pieces.values() else 0
+        worded += count if WORD in pieces.values() else 0
         prices: dict[str, Decimal] = {}
         for slot in plan.channels():
-            if pieces.get(slot.slot, "!") != "!" and slot.account in accounts:
+            if pieces.get(slot.slot, LACKING) not in (LACKING, WORD) and slot.account in accounts:
                 texts[slot.account][pieces[slot.slot]] += count
                 prices[slot.account] = int(pieces[slot.slot]) * accounts[slot.account].price
         said = work_out.cost(plan, pattern, work_out.way(plan, pattern, rates), prices)
@@ -201,6 +210,7 @@ def _money(
         baseline[str(prices.get(base or "", Decimal(0)).normalize())] += count
     return {
         "missing_values": round(lacking * people / counted) if counted else 0,
+        "sensitive_words": round(worded * people / counted) if counted else 0,
         "pieces": {code: round(_mean(texts[code]) * reachable.get(code, 0)) for code in accounts},
         "price": str(work_out.total_of(costs["first"], people)),
         "expected_price": str(work_out.total_of(costs["expected"], people)),

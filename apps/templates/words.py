@@ -58,6 +58,10 @@ class Words:
             return []
         return [hit for hit in self.matcher.hits(content) if hit.list_id in self.lists]
 
+    def refuses(self, content: Mapping[str, Any]) -> bool:
+        """Whether a word of a blocking list is in it."""
+        return any(self.action(hit) == WordList.Action.BLOCK for hit in self.hits(content))
+
     def action(self, hit: Hit) -> str:
         return self.lists[hit.list_id].action
 

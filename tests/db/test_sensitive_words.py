@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from apps.campaigns.forecast import forecast_now
 from apps.campaigns.models import Decision, Delivery
+from apps.campaigns.services import create_campaign
 from apps.operators.models import AuditEvent
 from apps.templates.errors import NotPublishable, TemplateError
 from apps.templates.models import ListedWord, WordList
@@ -13,7 +15,7 @@ from apps.templates.services import publish_version, save_draft
 from apps.templates.word_lists import add_words, delete_word_list, import_words, remove_words, save_word_list
 from apps.templates.words import refuse_words
 from apps.users.services import set_attributes
-from tests.db.conftest import PUSH_THEN_SMS, World
+from tests.db.conftest import PUSH_THEN_SMS, SMS, World
 
 FILE = "代开发票\n法轮,备注\n\nＦＲＥＥ money\nfree MONEY\n***\n"
 
@@ -80,6 +82,12 @@ def test_a_word_in_a_value_stops_that_way_and_the_next_step_may_follow(world: Wo
     push.refresh_from_db()
     push.kinds = []
     save_word_list(actor="test", word_list=push)
+    draft = create_campaign(
+        actor="test", name="draft", business_line=world.line, message_class="marketing",
+        template_version=world.version, policy=SMS, audience={"kind": "filter"},
+    )  # fmt: skip
+    foreseen = forecast_now(actor="test", campaign=draft)
+    assert foreseen.figures["sensitive_words"] == 1 and foreseen.figures["pieces"] == {"sms-main": 2}
     campaign = world.run(world.campaign())
     assert world.messages(campaign) == {"SUCCEEDED": 1, "BLOCKED sensitive_word": 1}, (
         "seen by a process that had the list before"
