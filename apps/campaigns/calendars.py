@@ -10,9 +10,10 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.models import Calendar, CalendarDay
+from apps.campaigns.models import Calendar, CalendarDay, Schedule
 from apps.campaigns.recurrence import WorkingDays
 from apps.operators import audit
+from ums_site.clock import database_now
 
 WORKED = frozenset({"work", "working", "workday", "make-up", "makeup", "班", "上班", "补班", "调休上班", "工作日"})
 OFF = frozenset({"off", "holiday", "rest", "休", "休息", "放假", "节假日", "假"})
@@ -109,7 +110,7 @@ def save_calendar(
 ) -> Calendar:
     """Saves a calendar, adds these days (a day that it has is replaced) and takes others out. Raises CampaignError.
 
-    Schedules follow it from their next occurrence on, quiet hours at once.
+    Schedules follow it from now on, quiet hours with the next window.
     """
     if len(set(calendar.weekend)) == 7:
         raise CampaignError(_("A week needs a working day: leave at least one weekday unmarked."), "weekend")
@@ -122,6 +123,11 @@ def save_calendar(
         [CalendarDay(calendar=calendar, day=one.day, working=one.working, name=one.name) for one in newest.values()],
         update_conflicts=True, unique_fields=["calendar", "day"], update_fields=["working", "name"],
     )  # fmt: skip
+    # Beat finds their next occurrence anew; what is due already stays as it was.
+    now = database_now()
+    Schedule.objects.filter(calendar=calendar, state=Schedule.State.ACTIVE, next_at__gt=now).update(
+        after_at=now, next_at=now
+    )
     detail = {"name": calendar.name, "weekend": calendar.weekend, "days": len(newest), "removed": len(removed)}
     audit.record(actor=actor, verb=verb, what=calendar, detail=detail)
     return calendar

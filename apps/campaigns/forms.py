@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.campaigns.models import Policy
 from apps.campaigns.policy_problems import found_in
+from apps.campaigns.services import per_minute
 from apps.campaigns.words import CLASSES
 from apps.partners.models import BusinessLine
 from apps.templates.models import TemplateVersion
@@ -63,9 +64,12 @@ class CampaignForm(forms.Form):
         input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"],
     )  # fmt: skip
     pace_per_second = forms.DecimalField(
-        label=_("Pace, messages per second"), required=False, min_value=0.01, max_digits=9, decimal_places=2,
+        label=_("Pace, messages"), required=False, min_value=0.01, max_digits=9, decimal_places=2,
         help_text=_("Empty: as fast as the accounts allow."),
     )  # fmt: skip
+    pace_per = forms.ChoiceField(
+        label=_("per"), choices=[("second", _("second")), ("minute", _("minute"))], required=False
+    )
     cost_ceiling = forms.DecimalField(
         label=_("Cost ceiling"), required=False, min_value=0, max_digits=14, decimal_places=5,
         help_text=_("What the whole campaign may cost; before it costs more it pauses itself. Empty: no ceiling."),
@@ -90,6 +94,12 @@ class CampaignForm(forms.Form):
         if moment and moment < timezone.now() - timedelta(minutes=1):
             raise forms.ValidationError(_("This moment is over: choose a later one, or leave it empty."))
         return moment
+
+    def clean(self) -> dict[str, Any]:
+        held: dict[str, Any] = super().clean() or self.cleaned_data
+        if held.get("pace_per_second") and held.get("pace_per") == "minute":
+            held["pace_per_second"] = per_minute(held["pace_per_second"])
+        return held
 
     def audience(self) -> dict[str, Any]:
         """The audience definition that was entered."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -17,25 +17,23 @@ from apps.campaigns.forms import TAG_PARTS, VersionChoice, audience_of
 from apps.campaigns.models import Calendar, Policy, QuietHours, Schedule
 from apps.campaigns.models.times import SHANGHAI, WEEKDAYS
 from apps.campaigns.quieting import check_quiet_hours
+from apps.campaigns.services import per_minute
 from apps.campaigns.words import CLASSES
 from apps.partners.models import BusinessLine
 from apps.templates.models import MessageTemplate, TemplateVersion
 from apps.users.models import Tag
 
 MOST_TAGS = 300
-SMALLEST = Decimal("0.000001")
 MOMENT = {"widget": forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
           "input_formats": ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"]}  # fmt: skip
-PACE_PER = [("second", _("per second")), ("minute", _("per minute"))]
+PACE_PER = [("second", _("second")), ("minute", _("minute"))]
 FIELDS = ("name", "business_line", "cron", "zone", "calendar", "on_day_off", "catch_up", "starts_at", "ends_at",
           "message_class", "template", "template_version", "policy")  # fmt: skip
 
 
 def per_second(amount: Decimal | None, per: str) -> Decimal | None:
-    """A pace as the number per second, rounded down: it is never more than what was said."""
-    if amount is None:
-        return None
-    return max(SMALLEST, (amount / (60 if per == "minute" else 1)).quantize(SMALLEST, ROUND_DOWN))
+    """A pace as the number per second, never more than what was said."""
+    return per_minute(amount) if amount is not None and per == "minute" else amount
 
 
 def zones() -> list[tuple[str, str]]:
@@ -181,14 +179,14 @@ class QuietHoursForm(forms.ModelForm):
     """Asks; the service decides what is right."""
 
     classes = forms.MultipleChoiceField(
-        label=_("classes"), choices=list(CLASSES.items())[::-1], widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        label=_("Classes"), choices=list(CLASSES.items())[::-1], widget=UnfoldAdminCheckboxSelectMultipleWidget,
         initial=["marketing"], required=False,
     )  # fmt: skip
     weekdays = forms.TypedMultipleChoiceField(
-        label=_("weekdays"), choices=WEEKDAYS, coerce=int, required=False, initial=list(range(7)),
+        label=_("Weekdays"), choices=WEEKDAYS, coerce=int, required=False, initial=list(range(7)),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )  # fmt: skip
-    zone = forms.ChoiceField(label=_("time zone"), initial=SHANGHAI, widget=UnfoldAdminSelectWidget)
+    zone = forms.ChoiceField(label=_("Time zone"), initial=SHANGHAI, widget=UnfoldAdminSelectWidget)
 
     class Meta:
         model = QuietHours

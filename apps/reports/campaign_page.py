@@ -17,7 +17,7 @@ from apps.campaigns.progress import is_over
 from apps.campaigns.recalling import recall_progress
 from apps.campaigns.standstill import standstill
 from apps.campaigns.states import CampaignState
-from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, STATE_TONES, reason_in_words
+from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, STATE_TONES, reason_in_words, seconds_in_words
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import KINDS, adapter
 from apps.partners.allowances import remaining
@@ -49,6 +49,7 @@ def campaign_context(campaign: Campaign) -> dict[str, Any]:
         "tone": STATE_TONES.get(campaign.state, "dim"),
         "shown_class": CLASSES.get(campaign.message_class, campaign.message_class),
         "sentences": policy_in_words(campaign.plan),
+        "late": _late(campaign),
         "expanding": campaign.state == CampaignState.EXPANDING,
         "percent": done * 100 // total if figures.targets else 0,
         "done": done,
@@ -73,6 +74,14 @@ def campaign_context(campaign: Campaign) -> dict[str, Any]:
         "recall_links": {name: messages_link(campaign, name) for name in RECALL_FIGURES},
         "settled": is_over(campaign) and not figures.window_open and not (recall and (recall.open or recall.waiting)),
     }
+
+
+def _late(campaign: Campaign) -> str:
+    """How long after its time a scheduled campaign began; less than a second is not late."""
+    if campaign.scheduled_at is None or campaign.started_at is None:
+        return ""
+    seconds = (campaign.started_at - campaign.scheduled_at).total_seconds()
+    return seconds_in_words(seconds) if seconds >= 1 else ""
 
 
 def _money(campaign: Campaign, figures: Figures) -> dict[str, str]:

@@ -8,11 +8,12 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections
 
-from apps.campaigns.calendars import read_days, save_calendar, working_days
+from apps.campaigns.calendars import SpecialDay, read_days, save_calendar, working_days
 from apps.campaigns.drafting import save_policy
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import ApprovalRule, Calendar, Campaign, Policy, Schedule, ScheduleRun
@@ -187,6 +188,22 @@ def test_the_last_occurrence_ends_it(world: World, policy: Policy) -> None:
     launch_due()
     held.refresh_from_db()
     assert held.state == "ENDED" and held.next_at is None and runs(held)[-1] == "started"
+
+
+def test_a_schedule_follows_its_calendar(world: World, policy: Policy) -> None:
+    calendar = save_calendar(actor="test", calendar=Calendar(name="CN", weekend=[]))
+    held = schedule(world, policy, cron="0 9 * * *", calendar=calendar, on_day_off="skip")
+    first = held.next_at
+    assert first is not None
+    holiday = first.astimezone(ZoneInfo("Asia/Shanghai")).date()
+    save_calendar(actor="test", calendar=calendar, days=[SpecialDay(holiday, False)])
+    assert launch_due() == 1 and runs(held) == []
+    held.refresh_from_db()
+    assert held.next_at == first + timedelta(days=1)
+    save_calendar(actor="test", calendar=calendar, removed=[holiday])
+    launch_due()
+    held.refresh_from_db()
+    assert held.next_at == first and runs(held) == []
 
 
 @pytest.mark.parametrize(
