@@ -107,9 +107,10 @@ LIVE = """
 (SELECT k.revoked_at IS NULL AND l.active AND coalesce(k.expires_at > clock_timestamp(), true)
  FROM partners_apikey k JOIN partners_businessline l ON l.id = k.business_line_id WHERE k.id = %s)
 """
+LINE_COLUMNS = ("id", "code", "name", "active", "whitelist_only", "consent_required", "created_at")
 FIND = """
 SELECT k.id, k.label, k.digest, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, l.id, l.code, l.name, l.active,
-       l.created_at, array_to_string(k.scopes, ' ')
+       l.whitelist_only, l.consent_required, l.created_at, array_to_string(k.scopes, ' ')
 FROM partners_apikey k JOIN partners_businessline l ON l.id = k.business_line_id WHERE k.prefix = %s
 """
 
@@ -134,8 +135,8 @@ def find_key(text: str, now: datetime) -> ApiKey | None:
 
 @lru_cache(maxsize=1024)
 def _key(prefix: str, row: tuple[Any, ...]) -> ApiKey:
-    line = BusinessLine(*row[7:12])
-    key = ApiKey(row[0], line.pk, row[1], prefix, *row[2:7], row[12].split())
+    line = BusinessLine(**dict(zip(LINE_COLUMNS, row[7:14], strict=True)))
+    key = ApiKey(row[0], line.pk, row[1], prefix, *row[2:7], row[14].split())
     key.business_line = line
     return key
 

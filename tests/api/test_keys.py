@@ -131,3 +131,12 @@ def test_a_call_is_one_read_and_one_write_in_one_transaction(kept: Caller) -> No
         assert kept.post(single(to={"user_id": "nobody"})).status_code == 202
     said = [query["sql"].split()[0] for query in queries]
     assert said == ["BEGIN", "EXECUTE", "EXECUTE", "COMMIT"]
+
+
+def test_the_line_behind_a_key_is_as_it_stands_in_the_database(bank: Caller) -> None:
+    BusinessLine.objects.filter(pk=bank.line.pk).update(consent_required=True)
+    key = authentication.find_key(bank.key, timezone.now())
+    assert key is not None
+    line = BusinessLine.objects.get(pk=bank.line.pk)
+    for column in BusinessLine._meta.concrete_fields:
+        assert getattr(key.business_line, column.attname) == getattr(line, column.attname), column.name
