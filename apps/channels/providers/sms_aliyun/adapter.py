@@ -112,7 +112,7 @@ class SmsAliyun(Adapter):
         echoes_reference=True,
         receipts=Receipts.PUSH,
         price_unit="piece",
-        address_limits=limits_in("otp 1/1m 5/1h 10/1d; transactional 50/1d; marketing 50/1d"),
+        address_limits=limits_in("otp 1/1m 5/1h 10/1d; transactional 50/1d"),
     )
     hook_answer = ("application/json", b'{"code":0,"msg":"ok"}')
     verified_with = "alibabacloud-dysmsapi20170525 4.6.0"
