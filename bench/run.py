@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from bench import sink
 from bench.child import ROOT, ChildFailed
 from bench.databases import var_folder
-from bench.figures import api, dispatch, growth, tables
+from bench.figures import api, dispatch, growth, lanes, tables
 from bench.rows import Row, table
 from bench.stage import Stage, Wrong
 
@@ -32,6 +32,7 @@ FIGURES: dict[str, Callable[[Stage], list[Row]]] = {
         tables.import_csv_peer,
         api.api_single,
         api.api_batch,
+        lanes.otp_under_load,
         growth.growth,
         growth.memory,
     )

@@ -4,6 +4,7 @@
  *   sink [DELAY_MS]     answers every POST as Alibaba Cloud's SendSms does, and speaks SMTP with PIPELINING (RFC 2920);
  *                       each HTTP answer waits DELAY_MS. Prints "HTTP_PORT SMTP_PORT" and ends when its stdin closes.
  *   GET /count          what arrived so far, as JSON.
+ *   GET /watched        [[number, seconds on the monotonic clock]] of every call to a number that begins with 188.
  *
  * One thread, epoll, loopback only. It looks for the ends of requests and mails and reads nothing else of them.
  */
@@ -25,12 +26,15 @@ enum { FIRST_BUFFER = 16384, BIGGEST_BUFFER = 64 << 20, EVENTS = 256, MOST_SOCKE
 
 typedef struct { char *at; size_t used, room; } Buffer;
 typedef struct { int mode, writing; unsigned life; Buffer in, out; } Peer;
+typedef struct { char number[16]; double at; } Watched;
 typedef struct { double due; int socket; unsigned life; char text[256]; int length; } Late;
 
 static Peer *peers[MOST_SOCKETS];
 static int poller, http_listener, smtp_listener;
 static double delay_s;
 static unsigned long long calls, call_bytes, phones, mails, mail_bytes, numbers, lives;
+static Watched *watched;
+static size_t watched_used, watched_room;
 static Late *late;
 static size_t late_first, late_used, late_room;
 
@@ -128,6 +132,36 @@ static unsigned long long phones_of(const char *head, size_t length) {
     return count;
 }
 
+/* Notes when a call to a watched number came in; the clock is that of Python's time.monotonic(). */
+static void watch(const char *head, size_t length) {
+    const char *line_end = memchr(head, '\r', length);
+    const char *at = line_end ? memmem(head, (size_t)(line_end - head), "PhoneNumbers=188", 16) : NULL;
+    if (!at) return;
+    if (watched_used == watched_room) {
+        watched_room = watched_room ? watched_room * 2 : 1024;
+        watched = realloc(watched, watched_room * sizeof *watched);
+        if (!watched) exit(1);
+    }
+    Watched *one = &watched[watched_used++];
+    one->at = now_s();
+    size_t used = strspn(at + 13, "0123456789");
+    snprintf(one->number, sizeof one->number, "%.*s", (int)used, at + 13);
+}
+
+static void tell_watched(int socket) {
+    Buffer *out = &peers[socket]->out;
+    char text[128];
+    snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+             "Content-Length: %zu\r\n\r\n[", 2 + watched_used * 37 - (watched_used ? 1 : 0));
+    put(out, text, strlen(text));
+    for (size_t at = 0; at < watched_used; at++) {
+        snprintf(text, sizeof text, "[\"%15s\",%16.6f]%s", watched[at].number, watched[at].at,
+                 at + 1 < watched_used ? "," : "");
+        put(out, text, strlen(text));
+    }
+    put(out, "]", 1);
+}
+
 static void answer_call(int socket, const char *head, size_t length) {
     char body[200];
     if (!strncmp(head, "GET /count", 10)) {
@@ -137,6 +171,11 @@ static void answer_call(int socket, const char *head, size_t length) {
         answer(socket, body, 0);
         return;
     }
+    if (!strncmp(head, "GET /watched", 12)) {
+        tell_watched(socket);
+        return;
+    }
+    watch(head, length);
     calls++;
     call_bytes += length;
     phones += phones_of(head, length);

@@ -31,6 +31,12 @@ class Sink:
             counted: dict[str, int] = json.load(answer)
         return counted
 
+    def watched(self) -> dict[str, float]:
+        """When (time.monotonic) the first call to each number that begins with 188 came in."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/watched", timeout=10) as answer:
+            seen: list[tuple[str, float]] = json.load(answer)
+        return {number.strip(): at for number, at in reversed(seen)}
+
 
 def build(folder: Path) -> Path:
     """The compiled sink. Raises NoCompiler with the remedy, CalledProcessError where the compiler refuses it."""

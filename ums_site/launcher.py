@@ -50,6 +50,7 @@ class Process:
     stage: int = 0
     stop_seconds: float = 15.0
     restart: bool = True
+    nice: int = 0  # added to the launcher's own: who has more waits where the machine is busy
 
 
 @dataclass(slots=True)
@@ -230,7 +231,7 @@ class Launcher:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C at the terminal reaches the launcher alone
-                    preexec_fn=lambda: _die_with(parent),
+                    preexec_fn=lambda: _die_with(parent, run.process.nice),
                 )
             except OSError as error:
                 run.deaths += 1
@@ -346,9 +347,11 @@ def prefixed(stream: IO[str], colours: bool) -> Emit:
     return emit
 
 
-def _die_with(parent: int) -> None:
+def _die_with(parent: int, nice: int) -> None:
     """Runs in the child before it becomes the program: the kernel ends it when the launcher is gone."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if nice:
+        os.nice(nice)
     if os.getppid() != parent:
         os._exit(1)
 

@@ -13,6 +13,7 @@ from ums_site.launcher import Process, python
 
 WEB_WORKERS, WEB_THREADS = 2, 8
 PORTS_TRIED = 50
+NICE = {"bulk": 10, "work": 15}  # they take what one-time passwords, notices and the API leave of a busy machine
 SIMULATOR_STAGE, WEB_STAGE, WORKER_STAGE, BEAT_STAGE = range(4)
 
 
@@ -60,7 +61,8 @@ def workers(counts: Mapping[str, int]) -> list[Process]:
         for number in range(counts.get(lane, 1)):
             name = lane if number == 0 else f"{lane}-{number + 1}"
             line = python("manage.py", "work", lane)
-            found.append(Process(name, line, stage=WORKER_STAGE, stop_seconds=settings.UMS_TIMERS.stop_timeout))
+            stop, nice = settings.UMS_TIMERS.stop_timeout, NICE.get(lane, 0)
+            found.append(Process(name, line, stage=WORKER_STAGE, stop_seconds=stop, nice=nice))
     return found
 
 

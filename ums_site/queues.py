@@ -6,6 +6,7 @@ A job carries the lane only. Rings of one lane coalesce: while one waits unheard
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 
 import structlog
@@ -18,6 +19,9 @@ from redis.exceptions import RedisError
 log = structlog.get_logger(__name__)
 
 LANES = ("otp", "notice", "bulk", "receipts", "work")
+LISTENED = frozenset(
+    {"otp"}
+)  # their workers never sleep: a ring wakes them in milliseconds, where a job would fork first
 BELL_SECONDS = 2
 JOB = "apps.campaigns.tasks.answer_bell"
 
@@ -36,7 +40,10 @@ def ring_now(lane: str) -> bool:
         redis = _redis(lane)
         if not redis.set(_bell(lane), 1, nx=True, ex=BELL_SECONDS):
             return False
-        get_queue(lane, connection=redis).enqueue(JOB, lane, ttl=15, result_ttl=0, failure_ttl=86400)
+        if lane in LISTENED:
+            redis.pipeline().lpush(_wake(lane), 1).expire(_wake(lane), BELL_SECONDS).execute()
+        else:
+            get_queue(lane, connection=redis).enqueue(JOB, lane, ttl=15, result_ttl=0, failure_ttl=86400)
     except RedisError as away:
         log.warning("ring_failed", lane=lane, error=type(away).__name__)
         return False
@@ -51,6 +58,15 @@ def heard(lane: str) -> None:
         log.warning("bell_not_cleared", lane=lane, error=type(away).__name__)
 
 
+def listen(lane: str, seconds: float) -> None:
+    """Waits for a ring of a lane that is LISTENED to, `seconds` at most. Never raises for Redis: then it only waits."""
+    try:
+        if _redis(lane).blpop([_wake(lane)], timeout=seconds):
+            heard(lane)
+    except RedisError:
+        time.sleep(seconds)
+
+
 def _redis(lane: str) -> Redis:
     return _kept(lane, str(settings.RQ_QUEUES[lane]))
 
@@ -63,3 +79,7 @@ def _kept(lane: str, _configuration: str) -> Redis:
 
 def _bell(lane: str) -> str:
     return f"ums:bell:{lane}"
+
+
+def _wake(lane: str) -> str:
+    return f"ums:wake:{lane}"

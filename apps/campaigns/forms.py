@@ -162,3 +162,13 @@ class ReasonForm(forms.Form):
     def __init__(self, data: Any = None) -> None:
         super().__init__(data)
         self.fields["reason"].widget.attrs["class"] = "ums-input"
+
+
+class WhyForm(ReasonForm):
+    """Why sending is held back or let go."""
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data)
+        self.fields["reason"].help_text = _(
+            "Others will ask: it is shown with the pause or switch and kept in the audit log."
+        )

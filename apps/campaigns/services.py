@@ -281,6 +281,18 @@ def pause_campaign(*, actor: object, campaign: Campaign, reason: str = "") -> Ca
     return held
 
 
+def pause_campaigns(*, actor: object, campaigns: Iterable[Campaign], reason: str) -> int:
+    """Pauses each of these that can be, one after the other; how many. What ended or was paused meanwhile is passed over."""
+    count = 0
+    for campaign in campaigns:
+        try:
+            pause_campaign(actor=actor, campaign=campaign, reason=reason)
+        except CampaignError:
+            continue
+        count += 1
+    return count
+
+
 @transaction.atomic
 def resume_campaign(*, actor: object, campaign: Campaign) -> Campaign:
     """Goes on where it was paused. What failed before is no reason to pause it again; a canary that was judged is passed."""

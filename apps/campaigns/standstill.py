@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from django.db import connection
@@ -55,11 +56,30 @@ def _paused(campaign: Campaign) -> Standstill:
 def reason_in_words(reason: str) -> str:
     """`auto: failed=12 tried=100 (last 5 min)` as a sentence; what people wrote stays as it is."""
     cause, _colon, facts = reason.partition(": ")
-    if cause == "auto":
-        return _("It paused itself: %(facts)s.") % {"facts": facts}
-    if cause == "canary":
-        return _("Its canary went badly: %(facts)s.") % {"facts": facts}
-    return reason
+    said = dict(re.findall(r"(\w+)=(\d+)", facts))
+    if cause == "canary" and "tried" in said:
+        words = _(
+            "Its canary went badly: of %(tried)s tries %(failed)s failed for certain and %(unknown)s have an unknown "
+            "outcome; %(unwritable)s texts could not be written."
+        )
+        return words % {"unwritable": 0, "failed": 0, "unknown": 0, **said}
+    if cause != "auto" or not said:
+        return reason
+    if "complaints" in said:
+        return _("It paused itself: %(complaints)s people complained by reply.") % said
+    words = (
+        _("It paused itself: %(failed)s of %(tried)s tries failed for certain %(when)s.")
+        if "failed" in said
+        else _("It paused itself: %(unknown)s of %(tried)s tries have an unknown outcome %(when)s.")
+    )
+    return words % {**said, "when": _when(facts)}
+
+
+def _when(facts: str) -> str:
+    minutes = re.search(r"last (\d+) min", facts)
+    if minutes is None:
+        return _("since it began or was last resumed")
+    return _("in the last %(minutes)s minutes") % {"minutes": minutes[1]}
 
 
 def _canary(campaign: Campaign) -> Standstill:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from functools import partial
 
 from django.conf import settings
 from django.db import connection
@@ -26,19 +27,21 @@ from apps.channels.provider_templates import refresh_due
 from apps.channels.registry import session_kinds
 from apps.users.importing import job as imports
 from ums_site.clock import boottime
-from ums_site.queues import heard
+from ums_site.queues import LISTENED, heard, listen
 
 # What lane `work` does; apps above this one add theirs when they start.
 BACKGROUND: list[Callable[[], int]] = [
     imports.run_due, refresh_due, count_due, forecast.run_due, target_lists.run_due, replay_due,
 ]  # fmt: skip
 
+EXPAND_SECONDS = 0.1
 NEXT_DUE = f"""
 SELECT extract(epoch FROM min(not_before) - now()) FROM campaigns_batch b
 JOIN campaigns_campaign c ON c.id = b.campaign_id AND c.state IN ('EXPANDING', 'RUNNING', 'CANCELLED')
-JOIN ums_channels_channelaccount a ON a.id = b.account_id AND a.state = 'ACTIVE' AND a.open_until IS NULL
- AND a.kind <> ALL(%s)
-WHERE b.lane = %s AND b.state = 'READY' AND b.not_before <= now() + interval '1 s' AND (c.state = 'CANCELLED' OR NOT {HELD_BACK})
+JOIN ums_channels_channelaccount a ON a.id = b.account_id AND a.state = 'ACTIVE'
+ AND (a.open_until IS NULL OR (b.lane = 'otp' AND a.faults = 0)) AND a.kind <> ALL(%s)
+WHERE b.lane = %s AND b.state = 'READY' AND b.not_before <= now() + interval '1 s'
+  AND (c.state = 'CANCELLED' OR NOT {HELD_BACK})
 """
 
 
@@ -54,8 +57,11 @@ def spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def drain(lane: str, seconds: float) -> int:
-    """Does what is due in a lane until nothing is, or `seconds` are over; returns how many pieces of work it did."""
+def drain(lane: str, seconds: float, stay: Callable[[], bool] | None = None) -> int:
+    """Does what is due in a lane until nothing is, or `seconds` are over; returns how many pieces of work it did.
+
+    Where nothing is due, `stay` waits for more with all connections open; False from it ends the drain.
+    """
     heard(lane)
     stop_at = boottime() + seconds
     if lane == "work":
@@ -65,7 +71,7 @@ def drain(lane: str, seconds: float) -> int:
         while boottime() < stop_at:
             if _one(lane, stop_at, transports):
                 done += 1
-            elif not _wait_for_due(lane):
+            elif not _wait_for_due(lane) and not (stay and stay()):
                 break
     return done
 
@@ -77,9 +83,20 @@ def _one(lane: str, stop_at: float, transports: Transports) -> bool:
         answered = handle_next()
         recalled = recall_next(transports, stop_at)
         return poll_next(transports, stop_at) or recalled or answered or bool(merged)
-    moved = follow_up_next(lane)
-    expanded = expand_next(lane) or release_next(lane)
-    return send_next(lane, stop_at, transports) or expanded or moved
+    expanded = _expand(lane) or release_next(lane)
+    sent = send_next(lane, stop_at, transports, partial(expand_next, lane) if lane in LISTENED else None)
+    return follow_up_next(lane) or sent or expanded
+
+
+def _expand(lane: str) -> bool:
+    """A chunk of a large campaign, or as many of a few messages as fit into a moment: those that come over the API."""
+    end = boottime() + EXPAND_SECONDS
+    expanded = False
+    while expand_next(lane):
+        expanded = True
+        if boottime() >= end:
+            break
+    return expanded
 
 
 def _wait_for_due(lane: str) -> bool:
@@ -89,5 +106,9 @@ def _wait_for_due(lane: str) -> bool:
         wait = cursor.fetchone()[0]
     if wait is None:
         return False
-    time.sleep(min(1.0, max(0.01, float(wait))))
+    wait = min(1.0, max(0.01, float(wait)))
+    if lane in LISTENED:
+        listen(lane, wait)
+    else:
+        time.sleep(wait)
     return True

@@ -18,7 +18,7 @@ from redis import Redis
 
 from apps.campaigns.services import cancel_campaign
 from apps.channels.models import ChannelAccount
-from tests.chaos import forgery
+from tests.chaos import forgery, orders
 from tests.chaos import provider_faults as faults
 from tests.chaos.expected import Expected, Scenario
 from tests.chaos.field import OPEN, Field, send_signal, sha256
@@ -334,6 +334,9 @@ SCENARIOS: dict[str, Scenario] = {
     "F22": Scenario(faults.account_refused, KINDS_OF_EACH, share=0.2),
     "F23": Scenario(faults.token_ends_early, ("FEISHU", "WECOM"), share=0.5),
     "F25": Scenario(receipts_go_wild, ("NONE",), refusals=True),
+    "F34": Scenario(orders.blacklisted_meanwhile, ("NONE", "KEYED"), refusals=True),
+    "F35": Scenario(orders.ordered_about, ("NONE", "KEYED", "SESSION")),
+    "F35.cancelled": Scenario(orders.cancelled_while_paused, ("NONE", "KEYED"), refusals=True, share=0.5),
     "F40": Scenario(quotas_are_wanted_by_all, ("NONE",), refusals=True, share=0.25),
     "F26": Scenario(forgery.callbacks_are_forged, ("TENCENT", "FEISHU", "WECOM", "SESSION"), refusals=True, share=0.1),
 }

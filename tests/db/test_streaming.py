@@ -9,6 +9,7 @@ from apps.campaigns.models import Attempt, Batch, Campaign, Delivery
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.results import until_written
 from apps.campaigns.tasks import drain
+from apps.channels.models import ChannelAccount
 from tests.db.conftest import World
 
 
@@ -19,6 +20,7 @@ def _attempts(campaign: Campaign) -> list[Attempt]:
 
 def test_the_next_batch_begins_while_the_former_is_in_flight(world: World) -> None:
     world.people(3)
+    ChannelAccount.objects.filter(code="sms-main").update(max_in_flight=3)  # each fills a window
     world.script("aliyun", "accept", "hang(0.5)", operation="send")
     campaigns = [world.campaign() for _number in range(3)]
     while expand_next(campaigns[0].lane):

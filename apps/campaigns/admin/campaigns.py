@@ -58,7 +58,7 @@ class CampaignAdmin(ModelAdmin):
     search_fields = ["name"]
     ordering = ["-id"]
     list_per_page = 30
-    actions = None
+    actions = ["pause_chosen"]
 
     def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         return False
@@ -82,6 +82,14 @@ class CampaignAdmin(ModelAdmin):
     @admin.display(description=_("class"), ordering="message_class")
     def shown_class(self, campaign: Campaign) -> Any:
         return CLASSES.get(campaign.message_class, campaign.message_class)
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        """Who may pause many; the action asks for it by name."""
+        return bool(request.user.has_perm("campaigns.send_campaign"))
+
+    @admin.action(description=_("Pause …"), permissions=["send"])
+    def pause_chosen(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+        return pauses.pause_many(request, queryset)
 
     def get_urls(self) -> list[URLPattern]:
         deeds: dict[str, Callable[..., HttpResponse]] = {

@@ -6,18 +6,22 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from apps.campaigns import services
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.forms import ReasonForm
+from apps.campaigns.forms import WhyForm
 from apps.campaigns.models import Campaign
 from apps.campaigns.states import CampaignState
 from ums_site.confirm import Question, confirmed
 
+MOST_NAMED = 30
+WHAT_ENDS = _("What is on the wire ends; nothing new leaves until it is resumed.")
 OPEN = frozenset({CampaignState.SCHEDULED, CampaignState.EXPANDING, CampaignState.RUNNING, CampaignState.PAUSED})
 
 
@@ -56,7 +60,7 @@ def deeds(campaign: Campaign) -> list[tuple[str, Any, bool]]:
 
 def pause(request: HttpRequest, campaign: Campaign) -> HttpResponse:
     """Asks why, and pauses."""
-    form = ReasonForm(request.POST if request.method == "POST" else None)
+    form = WhyForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         try:
             services.pause_campaign(actor=request.user, campaign=campaign, reason=form.cleaned_data["reason"])
@@ -65,8 +69,27 @@ def pause(request: HttpRequest, campaign: Campaign) -> HttpResponse:
         else:
             messages.success(request, _("The campaign is paused."))
         return redirect(_back(campaign))
-    words = [_("What is on the wire ends; nothing new leaves until it is resumed.")]
-    return _page(request, campaign, form, _("Pause the campaign"), _("Pause “%(name)s”?"), words, _("Pause"))
+    return _page(request, campaign, form, _("Pause the campaign"), _("Pause “%(name)s”?"), [WHAT_ENDS], _("Pause"))
+
+
+def pause_many(request: HttpRequest, campaigns: QuerySet[Campaign]) -> HttpResponse | None:
+    """Asks why, then pauses all that were chosen and can be; None once it is done: the list follows."""
+    running = campaigns.filter(state__in=OPEN - {CampaignState.PAUSED})
+    form = WhyForm(request.POST if "confirmed" in request.POST else None)
+    if form.is_bound and form.is_valid():
+        reason = form.cleaned_data["reason"]
+        count = services.pause_campaigns(actor=request.user, campaigns=list(running), reason=reason)
+        said = ngettext("%(count)s campaign is paused.", "%(count)s campaigns are paused.", count)
+        messages.success(request, said % {"count": count})
+        return None
+    found = running.count()
+    asked = ngettext("Pause %(count)s campaign?", "Pause %(count)s campaigns?", found) % {"count": found}
+    context = {
+        **admin.site.each_context(request), "title": _("Pause campaigns"), "form": form, "question": asked,
+        "consequences": [one.name for one in running[:MOST_NAMED]] + [WHAT_ENDS], "verb": _("Pause"),
+        "back": reverse("admin:campaigns_campaign_changelist"), "selected": [one.pk for one in running],
+    }  # fmt: skip
+    return render(request, "campaigns/hold.html", context)
 
 
 def pace(request: HttpRequest, campaign: Campaign) -> HttpResponse:

@@ -16,7 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.forms import ReasonForm
+from apps.campaigns.forms import WhyForm
 from apps.campaigns.models import PauseRule, StopSwitch
 from apps.campaigns.stopping import release_switch, set_switch, switches_set, would_stop
 from apps.campaigns.words import CLASSES
@@ -144,7 +144,7 @@ class StopSwitchAdmin(ModelAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         switch = get_object_or_404(StopSwitch, pk=switch_id)
-        form = ReasonForm(request.POST if request.method == "POST" else None)
+        form = WhyForm(request.POST if request.method == "POST" else None)
         if form.is_bound and form.is_valid():
             release_switch(actor=request.user, switch=switch, reason=form.cleaned_data["reason"])
             messages.success(request, _("It is released: what waited goes on."))

@@ -19,7 +19,7 @@ def grouped(order: Order, items: Sequence[Item]) -> list[list[Item]]:
     if size == 1:
         return [[item] for item in items]
     rate = order.account_row.rate_per_second
-    size = min(size, max(1, order.account_row.burst)) if rate else size
+    size = min(size, max(1, order.account_row.burst - order.spare)) if rate else size
     own_texts = order.adapter.own_texts(order.account)
     sharing = Counter(item.key for item in items if item.key) if keys_of_their_own(order) else None
     together: dict[str, list[Item]] = {}

@@ -1,7 +1,9 @@
 """Dispatch: the batches of a lane one after another – lease, then window by window intent commit, calls, result commit.
 
 At most two windows are open, whichever batch they are of: the next one's intent commits while the calls of the former
-are still in flight, also where it is the first of the next batch, so the wire never waits for the database. Each batch
+are still in flight, also where it is the first of the next batch, so the wire never waits for the database. Small windows,
+such as those of messages that come one by one, may be more, as long as their rows together are less than one full window.
+Each batch
 keeps its own lease and fence, and is given back when its last call was heard. Whatever happens in here, a delivery is
 called once per intent, and a result that was heard is written.
 """
@@ -16,7 +18,7 @@ from functools import partial
 
 from apps.campaigns.models import Batch
 from apps.campaigns.pipeline import pulse
-from apps.campaigns.pipeline.lease import give_back, lease, lease_of, look_again, open_breaker
+from apps.campaigns.pipeline.lease import give_back, lease, lease_of, lease_urgent, look_again, open_breaker
 from apps.campaigns.pipeline.order import Order
 from apps.campaigns.pipeline.plan import loaded_plan
 from apps.campaigns.pipeline.results import Billing, until_written, write_results
@@ -31,22 +33,30 @@ from ums_site.clock import boottime
 from ums_site.failpoints import failpoint
 
 OPEN_WINDOWS = 2
+MOST_WINDOWS = 64  # where they are small
 TURN_SECONDS = 1.0  # no batch is leased later than this: follow-ups and expansion want their turn too
 WITHOUT_TOKEN = timedelta(seconds=2)
 PATIENCE_SECONDS = 0.05  # the longest wait for an answer before the batches are looked at again
+URGENT_SECONDS = 0.02  # the same where what comes meanwhile must not wait
+URGENT = "otp"
+PULSE_SECONDS = 1.0
 
 
-def send_next(lane: str, stop_at: float, transports: Transports) -> bool:
+def send_next(lane: str, stop_at: float, transports: Transports, meanwhile: Callable[[], object] | None = None) -> bool:
     """Sends the lane's due batches for a turn, and what it has leased to its end or `stop_at` (boot clock).
 
-    False where none was due.
+    `meanwhile` makes more of them due: with it, new ones are looked for all through the turn, also while answers are
+    waited for. False where none was due.
     """
-    return _Stream(partial(lease, lane), stop_at, transports).run()
+    return _Stream(partial(lease, lane), stop_at, transports, meanwhile).run()
 
 
 def send_next_of(account_id: int, stop_at: float, transports: Transports) -> bool:
-    """The same for the due batches of one account, whatever their lanes: what its gateway does."""
-    return _Stream(partial(lease_of, account_id), stop_at, transports).run()
+    """The same for the due batches of one account, whatever their lanes: what its gateway does.
+
+    A one-time password that becomes due goes between two windows of whatever is being sent.
+    """
+    return _Stream(partial(lease_of, account_id), stop_at, transports, urgent=partial(lease_urgent, account_id)).run()
 
 
 def _order(batch: Batch, before_fetch: Callable[[], None]) -> Order:
@@ -76,8 +86,18 @@ def _not_signed_in(batch: Batch, refused: TokenRefused | TokenBusy) -> None:
 class _Stream:
     """The leased batches in order: only the last may still open windows, those before it wait for their answers."""
 
-    def __init__(self, lease: Callable[[], Batch | None], stop_at: float, transports: Transports) -> None:
+    def __init__(
+        self,
+        lease: Callable[[], Batch | None],
+        stop_at: float,
+        transports: Transports,
+        meanwhile: Callable[[], object] | None = None,
+        urgent: Callable[[], Batch | None] | None = None,
+    ) -> None:
         self.lease, self.stop_at, self.transports = lease, stop_at, transports
+        self.meanwhile, self.urgent = meanwhile, urgent
+        self.patience = URGENT_SECONDS if meanwhile else PATIENCE_SECONDS
+        self.look_at = 0.0  # when it is next looked whether something urgent is due
         self.lease_by = min(stop_at, boottime() + TURN_SECONDS)
         self.sendings: list[Sending] = []
         self.leased_any = False
@@ -96,31 +116,59 @@ class _Stream:
 
     def _fill(self) -> None:
         """Opens windows up to the limit: of the batch at hand, then of the next that is due."""
-        while sum([len(one.flights) for one in self.sendings]) < OPEN_WINDOWS:
+        while self._room():
             if not self.sendings or self.sendings[-1].leave_as:
                 if not self._lease_next():
                     return
+            elif (batch := self._urgent_batch()) is not None:
+                self.sendings[-1].leave_as = "READY"
+                self._begin(batch)
             else:
                 self.sendings[-1].open_window()
                 self._close_what_is_over()
 
+    def _room(self) -> bool:
+        flights = [flight for one in self.sendings for flight in one.flights]
+        if len(flights) < OPEN_WINDOWS:
+            return True
+        a_window = self.sendings[-1].order.account_row.max_in_flight
+        return len(flights) < MOST_WINDOWS and sum([flight.rows for flight in flights]) < a_window
+
+    def _urgent_batch(self) -> Batch | None:
+        if self.urgent is None or self.sendings[-1].order.batch.lane == URGENT or boottime() < self.look_at:
+            return None
+        self.look_at = boottime() + URGENT_SECONDS
+        return self.urgent()
+
     def _lease_next(self) -> bool:
-        batch = self.lease() if boottime() < self.lease_by else None
-        if batch is None:
-            self.lease_by = 0.0  # nothing is due, or the turn is over: what is in flight is heard, then others work
+        if self.meanwhile is not None and boottime() < min(self.look_at, self.lease_by):
             return False
+        batch = self._due() if boottime() < self.lease_by else None
+        if batch is None:
+            if self.meanwhile is None or boottime() >= self.lease_by:
+                self.lease_by = 0.0  # nothing is due, or the turn is over: what is in flight is heard, then others work
+            self.look_at = boottime() + URGENT_SECONDS
+            return False
+        self._begin(batch)
+        return True
+
+    def _due(self) -> Batch | None:
+        if self.meanwhile is not None:
+            self.meanwhile()
+        return self.lease()
+
+    def _begin(self, batch: Batch) -> None:
         self.leased_any = True
         try:
             order = _order(batch, self._hear_out)
         except (TokenRefused, TokenBusy) as refused:
             self._written(partial(_not_signed_in, batch, refused))
-            return True
+            return
         account, transports = order.account_row, self.transports
         self.sendings.append(Sending(order, transports.of(account), transports.tally(account), self.stop_at))
-        return True
 
     def _listen(self) -> None:
-        self._hear(PATIENCE_SECONDS)
+        self._hear(self.patience)
         if not self.heard:
             return
         failpoint("after_send")
@@ -165,6 +213,7 @@ class _Stream:
                 self._close(flight)
             if sending.leave_as and not sending.flights:
                 self.sendings.remove(sending)
+                self._beat(sending)
                 self._written(partial(give_back, sending.order.batch, sending.leave_as, sending.pause))
 
     def _close(self, flight: Flight) -> None:
@@ -173,8 +222,15 @@ class _Stream:
         filed_under = order.account_row.pk if order.adapter.capabilities.finds_by_provider_id else None
         billing = Billing(flight.window.price, order.account_row.bills_failed)
         self._written(partial(write_results, order.batch.epoch, billing, flight.results, filed_under))
-        self._written(partial(pulse.count, order.campaign.pk, flight.results))
         flight.sending.flights.remove(flight)
+        flight.sending.heard += flight.results
+        if boottime() >= flight.sending.beat_at:
+            self._beat(flight.sending)
+
+    def _beat(self, sending: Sending) -> None:
+        """Adds what a batch came to so far to the pulse of its campaign, once a second: counting costs no commit a window."""
+        counted, sending.heard, sending.beat_at = sending.heard, [], boottime() + PULSE_SECONDS
+        self._written(partial(pulse.count, sending.order.campaign.pk, counted))
 
     def _drain(self) -> None:
         """After a fault: what is in flight is heard to its end and written, also where the lease is gone by then.

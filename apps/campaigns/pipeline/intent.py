@@ -26,7 +26,8 @@ UPDATE campaigns_batch b SET lease_until = now() + make_interval(secs => %s)
 FROM campaigns_campaign c, ums_channels_channelaccount a
 WHERE b.id = %s AND b.epoch = %s AND b.state = 'LEASED' AND b.lease_until > now() + make_interval(secs => %s)
   AND c.id = b.campaign_id AND a.id = b.account_id
-RETURNING c.state, a.state, a.open_until > now(), c.expires_at <= now(), now(), coalesce({price}, a.price), {stopped}
+RETURNING c.state, a.state, a.open_until > now() AND NOT (b.lane = 'otp' AND a.faults = 0),
+       c.expires_at <= now(), now(), coalesce({price}, a.price), {stopped}
 """.format(stopped=STOPPED, price=PRICE_AT.format(account="a.id", message_class="c.message_class", at="now()"))
 INTEND = """
 WITH v AS (

@@ -24,7 +24,7 @@ WHERE id = (
     SELECT b.id FROM campaigns_batch b
     JOIN campaigns_campaign c ON c.id = b.campaign_id AND c.state IN ('EXPANDING', 'RUNNING', 'CANCELLED')
     JOIN ums_channels_channelaccount a ON a.id = b.account_id AND a.state = 'ACTIVE'
-     AND (a.open_until IS NULL OR a.open_until <= now())
+     AND (a.open_until IS NULL OR a.open_until <= now() OR (b.lane = 'otp' AND a.faults = 0))
     WHERE {whose} AND b.state = 'READY' AND b.not_before <= now() AND (c.state = 'CANCELLED' OR NOT {held_back})
     ORDER BY {first}b.priority DESC, b.not_before, b.id FOR UPDATE OF b SKIP LOCKED LIMIT 1
 ) RETURNING id
@@ -36,6 +36,8 @@ OF_ACCOUNT = LEASE.format(
     held_back=HELD_BACK,
 )
 
+URGENT_OF_ACCOUNT = LEASE.format(whose="b.account_id = %s AND b.lane = 'otp'", first="", held_back=HELD_BACK)
+
 
 @cache
 def owner(pid: int) -> str:
@@ -46,7 +48,8 @@ def owner(pid: int) -> str:
 def lease(lane: str) -> Batch | None:
     """Takes the lane's next due batch, or None. Batches of a stopped campaign, account or open breaker stay.
 
-    Those of accounts that keep a session are their gateway's.
+    Those of accounts that keep a session are their gateway's. An account that is slowed down is none to one-time passwords:
+    what throttled it was the others, which stand still meanwhile.
     """
     return _lease(OF_LANE, lane, list(session_kinds()))
 
@@ -54,6 +57,11 @@ def lease(lane: str) -> Batch | None:
 def lease_of(account_id: int) -> Batch | None:
     """The same for one account, whatever the lane: one-time passwords first, bulk last."""
     return _lease(OF_ACCOUNT, account_id)
+
+
+def lease_urgent(account_id: int) -> Batch | None:
+    """The next due batch of one-time passwords of an account that keeps a session."""
+    return _lease(URGENT_OF_ACCOUNT, account_id)
 
 
 def _lease(sql: str, *whose: object) -> Batch | None:
@@ -128,7 +136,7 @@ def open_breaker(account: ChannelAccount, reason: str, longest: float = 600.0) -
 def slow_down(account: ChannelAccount, reason: str, wait: timedelta | None) -> None:
     """The provider finds the account too fast: no leases for as long as it asks, from 1 to 5 s; no fault is counted.
 
-    Not longer, since one-time passwords share the account: each row that was refused waits its own full time.
+    One-time passwords are leased all the same. Each row that was refused waits its own full time.
     """
     seconds = min(5.0, max(1.0, wait.total_seconds() if wait else 0.0))
     with connection.cursor() as cursor:

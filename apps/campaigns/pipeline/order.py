@@ -50,6 +50,11 @@ class Order:
     settings: dict[str, Any] = field(default_factory=dict)  # what rules read once for this lease, under their own names
     cursor: int = 0  # rows up to this delivery id have had their turn in this lease
 
+    @property
+    def spare(self) -> int:
+        """Tokens of the account's bucket that it leaves alone: a fifth of the burst is kept for one-time passwords."""
+        return 0 if self.batch.lane == "otp" else self.account_row.burst // 5
+
 
 @dataclass(slots=True)
 class Item:

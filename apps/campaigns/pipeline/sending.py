@@ -82,6 +82,8 @@ class Sending:
         self.pause = 0.0
         self.stopped = False
         self.stale = False  # the provider refused the access token
+        self.heard: list[Result] = []  # not in the campaign's pulse yet
+        self.beat_at = 0.0
         if tally.good + tally.bad >= JUDGED_AFTER:  # enough to judge by; few calls make a lease, then they add up
             tally.good = tally.bad = 0
         self.tally = tally
@@ -156,7 +158,7 @@ class Sending:
         granted = wanted
         account, campaign = self.order.account_row, self.order.campaign
         if account.rate_per_second:
-            granted = take_tokens(f"account:{account.pk}", granted)
+            granted = take_tokens(f"account:{account.pk}", granted, self.order.spare)
         if campaign.pace_per_second and granted:
             granted = take_tokens(f"campaign:{campaign.pk}", granted)
         if granted == wanted:
@@ -297,9 +299,12 @@ class Sending:
             self.stopped = True
 
 
-def take_tokens(key: str, want: int) -> int:
-    """How many of `want` the bucket `key` grants now; all where there is no such bucket. Tokens are never given back."""
+def take_tokens(key: str, want: int, spare: int = 0) -> int:
+    """How many of `want` the bucket `key` grants now; all where there is no such bucket. Tokens are never given back.
+
+    `spare` tokens are left in it for whoever may not wait; at least one can be had where it is full.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT take_tokens(%s, %s)", [key, want])
+        cursor.execute("SELECT take_tokens(%s, %s, %s)", [key, want, spare])
         granted: Any = cursor.fetchone()[0]
     return int(granted)
