@@ -27,7 +27,7 @@ def phone(number: int) -> str:
 def body(number: int) -> bytes:
     """One password, to a bare address."""
     steps = [{"channels": [{"account": "sms"}], "mode": "first", "until": "accepted"}]
-    to = {"kind": "phone", "address": phone(number)}
+    to = {"address_kind": "phone", "address": phone(number)}
     return json.dumps(
         {"template": "bench", "steps": steps, "class": "otp", "to": to, "variables": VALUES}, ensure_ascii=False
     ).encode()

@@ -53,7 +53,7 @@ def ring_now(lane: str) -> bool:
 def heard(lane: str) -> None:
     """Called by the worker before it looks for work: rings from now on count again."""
     try:
-        _redis(lane).delete(_bell(lane))
+        _redis(lane).delete(_bell(lane), _wake(lane))
     except RedisError as away:
         log.warning("bell_not_cleared", lane=lane, error=type(away).__name__)
 

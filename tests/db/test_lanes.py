@@ -20,16 +20,16 @@ from tests.db.conftest import SMS, World
 from ums_site.queues import heard, listen, ring_now
 
 
-def passwords(world: World, count: int) -> None:
-    """So many calls of the API, one message each."""
-    for _number in range(count):
+def passwords(world: World, count: int, start: int = 0) -> None:
+    """So many calls of the API, one message each, to people of their own: an address takes one a minute."""
+    for number in range(start, start + count):
         accept_messages(
             actor="test",
             business_line=world.line,
             template_version=world.version,
             policy=SMS,
             message_class="otp",
-            items=[NewMessage(user_id="P000000")],
+            items=[NewMessage(user_id=f"P{number:06d}")],
         )
 
 
@@ -50,21 +50,23 @@ def test_what_throttles_the_others_does_not_throttle_passwords(world: World) -> 
     drain("otp", 5)
     assert otp_accepted() == 1
     ChannelAccount.objects.filter(pk=account.pk).update(faults=1)  # a breaker is for everybody
-    passwords(world, 1)
+    passwords(world, 1, start=1)
     drain("otp", 0.2)
     assert otp_accepted() == 1
+    assert Delivery.objects.get(campaign_id=Campaign.objects.latest("id").pk).state == "PENDING"
 
 
 def test_a_busy_bucket_keeps_tokens_for_passwords(world: World) -> None:
     account = ChannelAccount.objects.get(code="sms-main")
-    account.rate_per_second, account.burst = "0.01", 10
+    account.rate_per_second, account.burst = "0.05", 10
     save_account(actor="test", account=account, settings={})
     RateBucket.objects.filter(key=f"account:{account.pk}").update(tokens=10)
     world.people(20)
     campaign = world.campaign()
+    world.people(1, start=50)
     drain("bulk", 1)
     assert world.states(campaign)["ACCEPTED"] == 8
-    passwords(world, 1)
+    passwords(world, 1, start=50)
     drain("otp", 1)
     assert otp_accepted() == 1
     assert take_tokens(f"account:{account.pk}", 5) == 1
@@ -74,7 +76,8 @@ def test_a_busy_bucket_keeps_tokens_for_passwords(world: World) -> None:
 def test_passwords_are_planned_while_a_chunk_of_others_is_written(world: World) -> None:
     world.people(3)
     world.campaign()
-    passwords(world, 1)
+    world.people(1, start=50)
+    passwords(world, 1, start=50)
     with transaction.atomic():
         assert expand_next("bulk")  # its rows and ids are written, its transaction stays open
         worker = threading.Thread(target=_drained, args=("otp",))
@@ -93,7 +96,7 @@ def _drained(lane: str) -> None:
 
 def test_passwords_that_come_one_by_one_go_side_by_side(world: World) -> None:
     """Ten calls of the API do not wait for one another's answers."""
-    world.people(1)
+    world.people(10)
     world.script("aliyun", "accept", "hang(0.4)", operation="send")
     passwords(world, 10)
     began = time.monotonic()

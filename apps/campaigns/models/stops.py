@@ -43,7 +43,7 @@ class StopSwitch(models.Model):
         indexes = [models.Index(fields=["scope", "key"], name="stopswitch_set", condition=Q(released_at__isnull=True))]
 
     def __str__(self) -> str:
-        return f"{self.get_scope_display()} {self.label}".strip()
+        return ": ".join(str(part) for part in (self.get_scope_display(), self.label) if part)
 
 
 class PauseRule(models.Model):

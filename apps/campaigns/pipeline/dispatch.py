@@ -230,7 +230,7 @@ class _Stream:
     def _beat(self, sending: Sending) -> None:
         """Adds what a batch came to so far to the pulse of its campaign, once a second: counting costs no commit a window."""
         counted, sending.heard, sending.beat_at = sending.heard, [], boottime() + PULSE_SECONDS
-        self._written(partial(pulse.count, sending.order.campaign.pk, counted))
+        self._written(partial(pulse.count, sending.order.campaign, counted))
 
     def _drain(self) -> None:
         """After a fault: what is in flight is heard to its end and written, also where the lease is gone by then.
