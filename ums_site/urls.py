@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/v1/", include("apps.users.api_urls")),
     path("u/", include("apps.users.public_urls")),
     path("api/v1/", include("apps.partners.api_urls")),
+    path("api/v1/", include("apps.reports.api_urls")),
     path("hooks/", include("apps.campaigns.hook_urls")),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),

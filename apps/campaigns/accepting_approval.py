@@ -6,23 +6,19 @@ The rules ride along in the statement that every call asks; where none looks at 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from apps.campaigns.approval_rules import concerning, needs_of, read_rules
 from apps.campaigns.approvals import expiry, given_seal
 from apps.campaigns.models import Campaign
-from apps.campaigns.policy import load
 from apps.campaigns.states import CampaignState
-from apps.channels.prices import prices_of_class
-from apps.channels.registry import adapter
+from apps.campaigns.worst_price import worst_price
 from apps.channels.selectors import AccountFacts
 from apps.operators import audit
 from apps.partners.models import ApiKey
 from apps.templates.models import TemplateVersion
-from apps.templates.render import RenderError
-from apps.templates.selectors import compiled, example_values
 
 Statement = tuple[str, Sequence[Any]]
 INSERT_APPROVAL = """
@@ -31,19 +27,12 @@ VALUES (%s, 'PENDING', '', '{}', %s, %s, %s, %s, '')
 """
 
 
-class Named(Protocol):
-    """What is looked at of an item."""
-
-    @property
-    def variables(self) -> Mapping[str, Any]: ...
-
-
 def ask_for_approval(
     *,
     actor: object,
     campaign: Campaign,
     version: TemplateVersion,
-    items: Sequence[Named],
+    items: Sequence[Any],
     accounts: Sequence[AccountFacts],
     rules: str | None,
 ) -> list[Statement]:
@@ -57,7 +46,7 @@ def ask_for_approval(
         return []
     money = Decimal(0)
     if any(rule.has_threshold for rule in about):
-        money, currency = worst_price(campaign, version, items, accounts)
+        money, currency = worst_price(campaign, version, [item.variables for item in items], accounts)
         campaign.forecast = _figures(campaign, len(items), money, currency)
     needs = needs_of(about, len(items), money)
     if not needs:
@@ -77,28 +66,3 @@ def _figures(campaign: Campaign, targets: int, money: Decimal, currency: str) ->
         "targets": targets, "worst_price": worst, "currency": currency, "as_of": campaign.created_at.isoformat(),
         "given": True, "seal": given_seal(campaign.pk, targets, worst),
     }  # fmt: skip
-
-
-def worst_price(
-    campaign: Campaign, version: TemplateVersion, items: Sequence[Named], accounts: Sequence[AccountFacts]
-) -> tuple[Decimal, str]:
-    """What the items cost at most, every channel of every step for everybody, and the currency.
-
-    A person's attributes are not known yet: a text is measured with the call's values and the template's examples.
-    """
-    facts = {one.id: one for one in accounts}
-    prices = prices_of_class(facts, campaign.message_class)
-    examples = example_values(version)
-    total = Decimal(0)
-    for slot in load(campaign.plan).channels():
-        body, kind = compiled(version.pk, slot.body_key), adapter(slot.kind)
-        price = prices[slot.account_id]
-        if not price:
-            continue
-        for item in items:
-            try:
-                total += price * kind.pieces(body.render({**examples, **item.variables}))
-            except RenderError:
-                total += price
-    currency = next((facts[slot.account_id].currency for slot in load(campaign.plan).channels()), "CNY")
-    return total.quantize(Decimal("0.01")), currency

@@ -19,10 +19,11 @@ from typing import Any
 from django.db import connection
 
 from apps.campaigns.approval_rules import Rule, Vote, concerning, covers, needs_of, read_rules
-from apps.campaigns.binding import bound_of, definition_hash, digest_of
+from apps.campaigns.binding import bound_of, definition_hash, digest_of, still_bound
 from apps.campaigns.freezing import is_whole
 from apps.campaigns.models import Approval, ApprovalVote, Campaign, Forecast
 from apps.campaigns.states import ApprovalState, CampaignState
+from apps.campaigns.worst_price import worst_of_rows
 from apps.operators import audit
 from ums_site.clock import database_now
 from ums_site.crypto import keyring
@@ -96,7 +97,9 @@ def facts_of(campaign: Campaign) -> Facts | None:
 
 
 def _given_facts(campaign: Campaign) -> Facts | None:
-    said = campaign.forecast or {}
+    if campaign.forecast is None:  # no rule looked at its size when it was accepted; one does now
+        return Facts(*worst_of_rows(campaign))
+    said = campaign.forecast
     seal = given_seal(campaign.pk, said.get("targets", 0), said.get("worst_price", ""))
     if not hmac.compare_digest(str(said.get("seal", "")), seal):
         return None
@@ -114,6 +117,13 @@ def asked_of(campaign: Campaign, rules: Sequence[Rule]) -> list[dict[str, Any]]:
     return needs_of(about, facts.targets, facts.money)
 
 
+def needed_for(campaign: Campaign) -> list[dict[str, Any]]:
+    """What would be asked if it were submitted now, by its newest forecast; for pages."""
+    held = Campaign.objects.get(pk=campaign.pk)
+    held.frozen = held.frozen or current_forecast(held)
+    return asked_of(held, rules_now(fresh=True))
+
+
 def held_back(campaign: Campaign, *, fresh: bool = False) -> str:
     """Why the campaign may not start (a reason code), or "" where it may. Give it as read under its row's lock."""
     rules = rules_now(fresh=fresh)
@@ -127,8 +137,7 @@ def held_back(campaign: Campaign, *, fresh: bool = False) -> str:
         return "approval_missing"
     if campaign.expand_cursor == 0 and given.expires_at <= database_now():
         return "approval_expired"
-    bound = bound_of(campaign)
-    if given.bound_hash != digest_of(bound):
+    if not still_bound(campaign, given.bound, given.bound_hash):
         return "approval_changed"
     if campaign.expand_cursor == 0 and campaign.frozen is not None and not is_whole(campaign.frozen):
         return "approval_changed"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import connection
@@ -27,6 +28,8 @@ NOT_BOUND = frozenset(
     }
 )  # fmt: skip
 
+# What may be changed of a campaign that has begun, each by whoever may: it need not be approved once more for that.
+WHILE_RUNNING = frozenset({"pace_per_second", "cost_ceiling", "canary_size", "canary_seconds"})
 NOT_FORECAST = frozenset({"cost_ceiling", "frozen_id", "name", "scheduled_at", "policy_code", "expires_at", "source"})
 
 GIVEN_DIGEST = """
@@ -54,6 +57,15 @@ def bound_of(campaign: Campaign) -> dict[str, Any]:
 def bound_hash(campaign: Campaign) -> str:
     """The hash over `bound_of`."""
     return digest_of(bound_of(campaign))
+
+
+def still_bound(campaign: Campaign, bound: Mapping[str, Any], hashed: str) -> bool:
+    """Whether the campaign is still what `bound`, whose hash is `hashed`, says; begun, what may change then is left out."""
+    now = bound_of(campaign)
+    if campaign.expand_cursor == 0:
+        return digest_of(now) == hashed
+    names = (now.keys() | bound.keys()) - WHILE_RUNNING
+    return digest_of(bound) == hashed and all(now.get(name) == bound.get(name) for name in names)
 
 
 def definition_hash(campaign: Campaign) -> str:

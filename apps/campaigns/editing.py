@@ -25,14 +25,7 @@ CHANGEABLE = (
     CampaignState.REJECTED,
 )
 REMAKING = ("business_line", "message_class", "policy")  # what the frozen plan, the lane and the priority hang on
-PLAIN = [
-    "name",
-    "template_version",
-    "scheduled_at",
-    "pace_per_second",
-    "expires_at",
-    "cost_ceiling",
-]  # other areas add their columns
+PLAIN = ["name", "template_version", "scheduled_at", "pace_per_second", "expires_at", "cost_ceiling", "canary_size"]
 
 
 def is_changeable(campaign: Campaign) -> bool:
@@ -110,6 +103,8 @@ def _keep(actor: object, held: Campaign, changed: list[str]) -> None:
     held.frozen, held.forecast = None, None
     if isinstance(actor, Operator):
         held.edited_by = actor
+    if "canary_size" in changed:
+        held.canary_left = held.canary_size
     held.save()
     if held.cost_ceiling is not None or "cost_ceiling" in changed:
         write_ceiling(actor=actor, campaign=held, amount=held.cost_ceiling)

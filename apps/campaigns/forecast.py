@@ -28,7 +28,6 @@ from apps.campaigns.pipeline.expand import CHUNK, fill_from_audience, fill_from_
 from apps.campaigns.pipeline.plan import clear_planning
 from apps.campaigns.states import CampaignState
 from apps.operators import audit
-from apps.users.audience import condition
 from apps.users.models import Recipient
 from ums_site.clock import boottime, database_now
 from ums_site.failpoints import failpoint
@@ -223,20 +222,13 @@ def _finish(forecast: Forecast) -> None:
         )
 
 
+def progress_of_forecast(campaign_id: int) -> dict[str, Any]:
+    """How far the newest forecast of a campaign is: {"percent", "over", "error"}."""
+    newest = Forecast.objects.filter(campaign_id=campaign_id).order_by("-id").first()
+    if newest is None or newest.state in (State.DONE, State.FAILED):
+        return {"percent": 100, "over": True, "error": newest.error if newest else ""}
+    return {"percent": min(99, newest.seen * 100 // max(1, newest.people)), "over": False, "error": ""}
+
+
 def _list_digest(campaign: Campaign) -> str:
     return TargetList.objects.values_list("digest", flat=True).get(pk=campaign.audience["list"])
-
-
-def audience_people(campaign: Campaign) -> tuple[str, list[Any]]:
-    """`FROM … WHERE …` over alias r for the people of the campaign's audience."""
-    if campaign.audience["kind"] == "list":
-        sql = "r.user_id IN (SELECT user_id FROM campaigns_targetlistrow WHERE target_list_id = %s AND user_id <> '')"
-        return f"FROM users_recipient r WHERE {sql}", [campaign.audience["list"]]
-    sql, values = condition(campaign.audience)
-    return f"FROM users_recipient r WHERE {sql}", values
-
-
-def one_person(campaign: Campaign) -> Recipient | None:
-    """Somebody of the audience, for a preview."""
-    from_audience, values = audience_people(campaign)
-    return next(iter(Recipient.objects.raw(f"SELECT r.* {from_audience} ORDER BY r.id LIMIT 1", values)), None)

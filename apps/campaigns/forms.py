@@ -10,7 +10,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.campaigns.models import Policy
+from apps.campaigns.models import Campaign, Policy, TargetList
 from apps.campaigns.policy_problems import found_in
 from apps.campaigns.services import per_minute
 from apps.campaigns.words import CLASSES
@@ -55,6 +55,10 @@ class CampaignForm(forms.Form):
     tags_none = forms.MultipleChoiceField(
         label=_("and with none of these tags"), required=False, widget=forms.CheckboxSelectMultiple
     )
+    target_list = forms.ModelChoiceField(
+        label=_("or an imported list"), queryset=TargetList.objects.none(), required=False, empty_label=_("No list: by tags"),
+        help_text=_("Everybody whom the list names, once, with the list's own values. Tags do not count then."),
+    )  # fmt: skip
     policy = forms.ModelChoiceField(
         label=_("Policy"), queryset=Policy.objects.order_by("name"), empty_label=_("Choose …")
     )
@@ -85,6 +89,8 @@ class CampaignForm(forms.Form):
         tags = [(name, name) for name in Tag.objects.order_by("name").values_list("name", flat=True)[:MOST_TAGS]]
         for part in TAG_PARTS:
             self.fields[part].choices = tags  # type: ignore[attr-defined]
+        lists = TargetList.objects.filter(state=TargetList.State.DONE, dry_run=False).order_by("-id")
+        self.fields["target_list"].queryset = lists  # type: ignore[attr-defined]
         for field in self.fields.values():
             if not isinstance(field.widget, forms.CheckboxSelectMultiple):
                 field.widget.attrs["class"] = "ums-input"
@@ -103,7 +109,27 @@ class CampaignForm(forms.Form):
 
     def audience(self) -> dict[str, Any]:
         """The audience definition that was entered."""
+        chosen = self.cleaned_data.get("target_list")
+        if chosen is not None:
+            return {"kind": "list", "list": chosen.pk}
         return audience_of({part: self.cleaned_data[part] for part in TAG_PARTS})
+
+
+def entered(campaign: Campaign) -> dict[str, Any]:
+    """What the form shows of a campaign that is to be changed."""
+    return {
+        "name": campaign.name,
+        "business_line": campaign.business_line_id,
+        "template_version": campaign.template_version_id,
+        "message_class": campaign.message_class,
+        **{part: campaign.audience.get(part, []) for part in TAG_PARTS},
+        "target_list": campaign.audience.get("list"),
+        "policy": Policy.objects.filter(code=campaign.policy_code).values_list("pk", flat=True).first(),
+        "scheduled_at": campaign.scheduled_at and timezone.localtime(campaign.scheduled_at),
+        "pace_per_second": campaign.pace_per_second,
+        "cost_ceiling": campaign.cost_ceiling,
+        "canary_size": campaign.canary_size,
+    }
 
 
 def audience_of(parts: dict[str, list[str]]) -> dict[str, Any]:

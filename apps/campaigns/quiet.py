@@ -83,3 +83,21 @@ def quiet_until(rules: Sequence[QuietRule], message_class: str, line: int, regio
         drops = drops or (moment == now and any(dropping for _end, dropping in ends))
         moment = max(end for end, _dropping in ends)
     return Quiet(moment, drops) if moment > now else None
+
+
+STEP = timedelta(minutes=5)
+MOST_STEPS = 12 * 24 * 31
+
+
+def quiet_seconds(rules: Sequence[QuietRule], message_class: str, line: int, begin: datetime, seconds: float) -> float:
+    """How long quiet hours hold up what takes `seconds` of sending from `begin` on, counted in steps of five minutes."""
+    moment, left, waited = begin, timedelta(seconds=seconds), timedelta()
+    for _step in range(MOST_STEPS):
+        quiet = quiet_until(rules, message_class, line, "", moment)
+        if quiet is not None:
+            waited += quiet.until - moment
+            moment = quiet.until
+        if left <= STEP:
+            break
+        moment, left = moment + STEP, left - STEP
+    return waited.total_seconds()

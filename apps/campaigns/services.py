@@ -324,7 +324,10 @@ def change_pace(*, actor: object, campaign: Campaign, pace_per_second: Decimal |
         words = _("A campaign that is %(state)s cannot do that.")
         raise CampaignError(words % {"state": held.state})
     before, held.pace_per_second = held.pace_per_second, pace_per_second
-    held.save(update_fields=["pace_per_second"])
+    unbegun = held.state in (CampaignState.AWAITING_APPROVAL, CampaignState.SCHEDULED)
+    if unbegun and before != pace_per_second and void_approvals(actor=actor, campaign=held, reason="changed"):
+        held.state = CampaignState.DRAFT
+    held.save(update_fields=["pace_per_second", "state"])
     if pace_per_second:
         _make_bucket(held)
     detail = {"before": str(before or ""), "pace_per_second": str(pace_per_second or "")}

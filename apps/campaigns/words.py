@@ -30,6 +30,14 @@ APPROVAL_STATES: dict[str, Words] = {
     "VOID": _("void"),
     "EXPIRED": _("expired"),
 }
+APPROVAL_REASONS: dict[str, Words] = {
+    "changed": _("it was changed"),
+    "withdrawn": _("it was taken back"),
+    "campaign_cancelled": _("the campaign was cancelled"),
+    "approval_changed": _("something of it was changed after it had been approved"),
+    "approval_missing": _("it was about to begin without a valid approval"),
+    "approval_expired": _("nobody approved it in time"),
+}
 MESSAGE_STATES: dict[str, Words] = {
     "PLANNED": _("planned"),
     "ACTIVE": _("under way"),

@@ -30,6 +30,8 @@ from apps.reports.services import choose_baseline
 admin.site.unregister([Campaign, Message])
 BUSY_SHARE = 10  # figures are counted for at most a tenth of the time
 
+NOT_BEGUN = (CampaignState.DRAFT, CampaignState.AWAITING_APPROVAL, CampaignState.REJECTED)
+
 
 class FigureFilter(admin.SimpleListFilter):
     """The messages that one figure of a campaign counts."""
@@ -100,7 +102,7 @@ class CampaignFigureAdmin(CampaignAdmin):
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page of a campaign; a draft opens at its forecast."""
         campaign = self._seen(request, int(object_id) if object_id.isdecimal() else 0)
-        if campaign.state == CampaignState.DRAFT:
+        if campaign.state in NOT_BEGUN and not campaign.expand_cursor and campaign.audience["kind"] != "given":
             return redirect(reverse("admin:campaign_forecast", args=[campaign.pk]))
         context = {
             **self.admin_site.each_context(request),

@@ -23,6 +23,7 @@ from apps.channels.registry import KINDS, adapter
 from apps.partners.allowances import remaining
 from apps.reports.drill import MONEY_FIGURES, RECALL_FIGURES, SYMBOLS
 from apps.reports.figures import Figures, campaign_figures
+from apps.reports.versus import WHY, rows_of, words_of
 
 TILES = [
     "targets", "invalid", "blocked", "valid", "accepted", "refused", "in_progress", "recalled",
@@ -154,20 +155,32 @@ def _reasons(campaign: Campaign, figures: Figures) -> list[tuple[str, int, str]]
     return [(reason_in_words(reason), people, messages_link(campaign, reason=reason)) for reason, people in found]
 
 
-def _versus(campaign: Campaign, figures: Figures) -> list[tuple[str, str, str]]:
-    """What was forecast beside what came of it."""
-    said = campaign.forecast
-    if not said or said.get("given"):
-        return []
-    blocked = sum(said["blocked"].values())
-    rows = [
-        (_("targets"), f"{said['targets']:,}", f"{figures.targets:,}"),
-        (_("valid targets"), f"{said['targets'] - said['invalid'] - blocked:,}", f"{figures.valid:,}"),
-    ]
-    if figures.cost is not None:
-        price = f"{said['price']} – {said['worst_price']} {said['currency']}"
-        rows.append((_("cost"), price, f"{money(figures.cost)} {figures.currency}"))
-    return rows
+def _versus(campaign: Campaign, figures: Figures) -> list[tuple[str, str, str, str, str]]:
+    """(what, forecast, actual, difference, why) of every figure that was forecast."""
+    return [
+        (_versus_words(row.key), _shown(row.forecast), _shown(row.actual), _shown(row.difference, sign=True),
+         str(WHY.get(row.why, "")))
+        for row in rows_of(campaign, figures)
+        if row.forecast is not None
+    ]  # fmt: skip
+
+
+def _versus_words(key: str) -> str:
+    kind, _dot, name = key.partition(".")
+    if kind == "blocked":
+        return f"{_('blocked')}: {reason_in_words(name)}"
+    if kind == "tried":
+        return f"{_('written to over')} {name}"
+    if kind == "route":
+        return " → ".join(_kinds_in_words(step) for step in name.split(" > "))
+    return words_of(key)
+
+
+def _shown(held: Any, sign: bool = False) -> str:
+    if held is None:
+        return "—"
+    plus = "+" if sign and held > 0 else ""
+    return f"{plus}{money(held)}" if isinstance(held, Decimal) else f"{plus}{held:,}"
 
 
 def _percent(part: int, whole: int) -> str:

@@ -15,6 +15,7 @@ from apps.campaigns.models import Campaign, Policy
 from apps.operators import audit
 from apps.reports.figures import Figures, campaign_figures
 from apps.reports.savings import measure_baseline
+from apps.reports.versus import keep_versus
 from ums_site.queues import ring
 
 
@@ -32,6 +33,7 @@ def finish_figures(campaign_id: int) -> Figures:
     figures = campaign_figures(campaign_id)
     told = {**_plain(asdict(figures)), "identities_hold": figures.identities_hold, "baseline": stored["baseline"]}
     Campaign.objects.filter(pk=campaign_id).update(figures=told)
+    keep_versus(campaign, figures)
     return figures
 
 

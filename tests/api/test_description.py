@@ -33,6 +33,7 @@ def test_every_call_is_described_with_its_answers(description: dict[str, Any]) -
         "/api/v1/quota",
         "/api/v1/schedules",
         "/api/v1/schedules/{schedule_id}",
+        "/api/v1/campaigns/{campaign_id}/forecast",
         "/api/v1/approvals",
         "/api/v1/approvals/{approval_id}",
         "/api/v1/approvals/{approval_id}/decision",

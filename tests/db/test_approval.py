@@ -346,3 +346,21 @@ def test_people_who_left_or_are_gone_keep_their_row_with_the_reason(office: Offi
     }  # fmt: skip
     forecast = Forecast.objects.get()
     assert forecast.targets == 4 and not forecast.parts.exists()
+
+
+def test_what_runs_may_be_paused_and_slowed_without_a_new_approval(office: Office) -> None:
+    from apps.campaigns.services import change_pace
+
+    office.rule(min_targets=1)
+    campaign, approval = office.submitted()
+    Forecast.objects.get()  # two parts of it, so that expanding takes two chunks
+    _sql("UPDATE campaigns_audiencepart SET ids = ids[1:3], last_id = ids[3]")
+    _sql("INSERT INTO campaigns_audiencepart (forecast_id, last_id, ids) SELECT forecast_id, max(r.id), array_agg(r.id "
+         "ORDER BY r.id) FROM campaigns_audiencepart p, users_recipient r WHERE r.id > p.last_id GROUP BY 1")  # fmt: skip
+    office.decide(office.boss, approval)
+    assert expand_next("bulk") and Message.objects.count() == 3
+    change_pace(actor=office.author, campaign=campaign, pace_per_second=Decimal(50))
+    assert expanded(campaign) == 6
+    waiting, second = office.submitted()
+    change_pace(actor=office.author, campaign=waiting, pace_per_second=Decimal(5))
+    assert (state(waiting), Approval.objects.get(pk=second.pk).state) == ("DRAFT", "VOID")

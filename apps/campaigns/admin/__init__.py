@@ -1,9 +1,11 @@
 """The console's pages of the send story. `apps.reports` puts the figures onto the campaign page."""
 
 from apps.campaigns.admin.allowances import AllowanceAdmin
+from apps.campaigns.admin.approvals import ApprovalAdmin, ApprovalRuleAdmin
 from apps.campaigns.admin.campaigns import CampaignAdmin
 from apps.campaigns.admin.caps import DuplicateGuardAdmin, FrequencyCapAdmin
 from apps.campaigns.admin.holdouts import HoldoutAdmin
+from apps.campaigns.admin.lists import TargetListAdmin
 from apps.campaigns.admin.messages import MessageAdmin
 from apps.campaigns.admin.policies import PolicyAdmin
 from apps.campaigns.admin.quiet_hours import CalendarAdmin, QuietHoursAdmin
@@ -18,6 +20,8 @@ from apps.campaigns.admin.withheld import WithheldAdmin
 
 __all__ = [
     "AllowanceAdmin",
+    "ApprovalAdmin",
+    "ApprovalRuleAdmin",
     "CampaignAdmin",
     "DuplicateGuardAdmin",
     "FrequencyCapAdmin",
@@ -36,4 +40,5 @@ __all__ = [
     "CalendarAdmin",
     "QuietHoursAdmin",
     "ScheduleAdmin",
+    "TargetListAdmin",
 ]

@@ -17,10 +17,13 @@ from unfold.decorators import display
 from apps.campaigns import services
 from apps.campaigns.admin import ceilings, pauses, recalls
 from apps.campaigns.admin.forecasts import forecast_context
-from apps.campaigns.drafting import store_forecast
+from apps.campaigns.approvals import needed_for
+from apps.campaigns.approving import withdraw_approval
+from apps.campaigns.editing import change_campaign, is_changeable
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.forms import TAG_PARTS, CampaignForm, audience_of
-from apps.campaigns.models import Campaign
+from apps.campaigns.forecast import order_forecast, progress_of_forecast
+from apps.campaigns.forms import TAG_PARTS, CampaignForm, audience_of, entered
+from apps.campaigns.models import Campaign, TargetList
 from apps.campaigns.policy_words import policy_in_words
 from apps.campaigns.progress import is_over, progress
 from apps.campaigns.states import CampaignState, may
@@ -95,6 +98,7 @@ class CampaignAdmin(ModelAdmin):
         deeds: dict[str, Callable[..., HttpResponse]] = {
             "forecast": self.forecast, "send": self.send, "pause": self.pause, "resume": self.resume, "cancel": self.cancel,
             "recall": self.recall, "ceiling": self.ceiling, "pace": self.pace, "canary": self.canary,
+            "edit": self.edit, "withdraw": self.withdraw, "progress": self.forecast_progress,
         }  # fmt: skip
         own = [
             path(f"<int:campaign_id>/{name}/", self.admin_site.admin_view(view), name=f"campaign_{name}")
@@ -117,32 +121,74 @@ class CampaignAdmin(ModelAdmin):
 
     def _created(self, request: HttpRequest, form: CampaignForm) -> Campaign | None:
         said = form.cleaned_data
-        names = (
-            "name",
-            "business_line",
-            "message_class",
-            "template_version",
-            "policy",
-            "scheduled_at",
-            "pace_per_second",
-            "cost_ceiling",
-            "canary_size",
-        )
         try:
             campaign = services.create_campaign(
-                actor=request.user, audience=form.audience(), **{name: said[name] for name in names}
+                actor=request.user, audience=form.audience(), **{name: said[name] for name in ENTERED}
             )
-            store_forecast(actor=request.user, campaign=campaign)
+            order_forecast(actor=request.user, campaign=campaign)
         except CampaignError as refused:
-            field = FORM_FIELDS.get(refused.field, refused.field)
-            form.add_error(field if field in form.fields else None, refused.message)
-            return None
+            return self._refused(form, refused)
         return campaign
+
+    def _refused(self, form: CampaignForm, refused: CampaignError) -> None:
+        field = FORM_FIELDS.get(refused.field, refused.field)
+        form.add_error(field if field in form.fields else None, refused.message)
+
+    def edit(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        """The same three steps for what stands; saving makes it a draft again."""
+        campaign = self._seen(request, campaign_id)
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if not is_changeable(campaign):
+            messages.error(request, _("It has begun, or is over: it cannot be changed any more."))
+            return redirect(page_of(campaign))
+        form = CampaignForm(request.POST or None, initial=entered(campaign))
+        if request.method == "POST" and form.is_valid() and self._changed(request, campaign, form):
+            return redirect(reverse("admin:campaign_forecast", args=[campaign_id]))
+        context = {
+            "title": campaign.name,
+            "opts": self.opts,
+            "form": form,
+            "policies": _policies(form),
+            "editing": True,
+        }
+        return render(request, "campaigns/new.html", {**self.admin_site.each_context(request), **context})
+
+    def _changed(self, request: HttpRequest, campaign: Campaign, form: CampaignForm) -> bool:
+        said = {name: form.cleaned_data[name] for name in ENTERED}
+        try:
+            held = change_campaign(actor=request.user, campaign=campaign, audience=_kept_parts(campaign, form), **said)
+            if held.state == CampaignState.DRAFT:
+                order_forecast(actor=request.user, campaign=held)
+        except CampaignError as refused:
+            self._refused(form, refused)
+            return False
+        return True
+
+    def withdraw(self, request: HttpRequest, campaign_id: int) -> HttpResponse:
+        campaign = self._sendable(request, campaign_id)
+        question = Question(
+            title=_("Take the request back"),
+            question=_("Make “%(name)s” a draft again?") % {"name": campaign.name},
+            consequences=[_("Nobody can approve it any more until it is submitted anew.")],
+            verb=_("Take it back"),
+            done=_("It is a draft again."),
+            back=page_of(campaign),
+        )
+        return confirmed(request, question, lambda: withdraw_approval(actor=request.user, campaign=campaign), REFUSED)
+
+    def forecast_progress(self, request: HttpRequest, campaign_id: int) -> JsonResponse:
+        """How far the forecast under way is, asked for every second by its page."""
+        self._seen(request, campaign_id)
+        return JsonResponse(progress_of_forecast(campaign_id))
 
     def people(self, request: HttpRequest) -> JsonResponse:
         """How many people the tags chosen so far find."""
         if not self.has_add_permission(request):
             raise PermissionDenied
+        if request.GET.get("target_list", "").isdecimal():
+            held = TargetList.objects.filter(pk=int(request.GET["target_list"])).first()
+            return JsonResponse({"people": held.targets if held else 0})
         try:
             found = audience.count(audience_of({part: request.GET.getlist(part) for part in TAG_PARTS}))
         except audience.BadAudience as bad:
@@ -161,7 +207,7 @@ class CampaignAdmin(ModelAdmin):
             if not self.has_add_permission(request):
                 raise PermissionDenied
             try:
-                store_forecast(actor=request.user, campaign=campaign)
+                order_forecast(actor=request.user, campaign=campaign)
             except CampaignError as refused:
                 messages.error(request, refused.message)
             return redirect(reverse("admin:campaign_forecast", args=[campaign_id]))
@@ -178,17 +224,21 @@ class CampaignAdmin(ModelAdmin):
         people = said["targets"] - said["invalid"] - sum(said["blocked"].values())
         facts = {"people": f"{people:,}", "name": campaign.name}
         price = {"price": said["price"], "worst": said["worst_price"], "currency": said["currency"]}
+        needs = needed_for(campaign)
         question = Question(
-            title=_("Send the campaign"),
-            question=_("Send “%(name)s” to %(people)s people?") % facts,
+            title=_("Submit for approval") if needs else _("Send the campaign"),
+            question=(_("Submit “%(name)s” to %(people)s people for approval?") if needs
+                      else _("Send “%(name)s” to %(people)s people?")) % facts,
             consequences=[
+                *([_("Rules: %(rules)s. It is sent once somebody else has approved exactly this.")
+                   % {"rules": ", ".join(need["rule"] for need in needs)}] if needs else []),
                 _("The first step costs about %(price)s %(currency)s; if every step is needed for everybody, "
                   "%(worst)s %(currency)s.") % price,
                 *policy_in_words(campaign.plan),
                 _("What has been sent can be taken back over few channels only, and may have been read."),
             ],
-            verb=_("Send to %(people)s people") % facts,
-            done=_("The campaign is on its way."),
+            verb=_("Submit for approval") if needs else _("Send to %(people)s people") % facts,
+            done=_("It waits for approval.") if needs else _("The campaign is on its way."),
             back=page_of(campaign),
         )  # fmt: skip
         return confirmed(
@@ -252,6 +302,10 @@ class CampaignAdmin(ModelAdmin):
         return self._seen(request, campaign_id)
 
 
+ENTERED = (
+    "name", "business_line", "message_class", "template_version", "policy", "scheduled_at", "pace_per_second", "cost_ceiling",
+    "canary_size",
+)  # fmt: skip
 REFUSED = (CampaignError,)
 
 
@@ -262,8 +316,14 @@ def page_of(campaign: Campaign) -> str:
 
 def deeds_of(request: HttpRequest, campaign: Campaign) -> list[tuple[str, Any, bool]]:
     """(URL, label, dangerous) of what this person may do to the campaign as it stands."""
+    change = [(reverse("admin:campaign_edit", args=[campaign.pk]), _("Change"), False)]
     recall = [(reverse("admin:campaign_recall", args=[campaign.pk]), _("Take back"), True)]
-    return _sending_deeds(request, campaign) + (recall if recalls.may_recall(request, campaign) else [])
+    may_change = is_changeable(campaign) and request.user.has_perm("campaigns.add_campaign")
+    return (
+        (change if may_change else [])
+        + _sending_deeds(request, campaign)
+        + (recall if recalls.may_recall(request, campaign) else [])
+    )
 
 
 def _sending_deeds(request: HttpRequest, campaign: Campaign) -> list[tuple[str, Any, bool]]:
@@ -281,6 +341,15 @@ def _sending_deeds(request: HttpRequest, campaign: Campaign) -> list[tuple[str, 
     if not is_over(campaign):
         found.append((reverse("admin:campaign_ceiling", args=[campaign.pk]), _("Cost ceiling"), False))
     return found + pauses.deeds(campaign)
+
+
+def _kept_parts(campaign: Campaign, form: CampaignForm) -> dict[str, Any]:
+    """The audience as entered; parts that the form does not show (attributes, named people) stay as they are."""
+    entered_now = form.audience()
+    if entered_now["kind"] != "filter" or campaign.audience["kind"] != "filter":
+        return entered_now
+    unseen = {part: held for part, held in campaign.audience.items() if part not in (*TAG_PARTS, "kind")}
+    return {**entered_now, **unseen}
 
 
 def _policies(form: CampaignForm) -> list[dict[str, Any]]:

@@ -26,12 +26,12 @@
   let asked = 0;
   const recount = async () => {
     const number = ++asked;
-    const chosen = new URLSearchParams([...new FormData(form)].filter(([name]) => name.startsWith("tags_")));
+    const chosen = new URLSearchParams([...new FormData(form)].filter(([name]) => name.startsWith("tags_") || name === "target_list"));
     const answer = await fetch(`${form.dataset.people}?${chosen}`, { headers: { Accept: "application/json" } });
     const said = await answer.json();
     if (number === asked) count.textContent = answer.ok ? said.people.toLocaleString() : said.error;
   };
-  form.addEventListener("change", (event) => { if (event.target.name.startsWith("tags_")) recount(); });
+  form.addEventListener("change", (event) => { if (event.target.name.startsWith("tags_") || event.target.name === "target_list") recount(); });
   recount();
 
   const policy = form.elements.policy;
