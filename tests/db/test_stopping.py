@@ -17,7 +17,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.models import Batch, Campaign, Delivery, PauseRule, StopSwitch
+from apps.campaigns.models import Attempt, Batch, Campaign, Delivery, PauseRule, StopSwitch
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.reap import tick
 from apps.campaigns.services import cancel_campaign, change_pace, pass_canary, pause_campaign, resume_campaign
@@ -182,6 +182,20 @@ def test_never_more_than_the_canary_before_its_verdict(world: World) -> None:
     assert AuditEvent.objects.get(verb="pass_canary").detail["verdict"] == "tried=10 failed=0 unknown=0"
     world.run(campaign)
     assert len(world.ledger()) == 40
+
+
+def test_who_dies_after_an_intent_has_used_up_a_share_of_the_canary(world: World) -> None:
+    ChannelAccount.objects.filter(code="sms-main").update(max_in_flight=3)
+    campaign = planned(world, 40, canary_size=10)
+    place = {**os.environ, "UMS_FAILPOINT": "after_intent_commit:kill9@2"}
+    command = [sys.executable, "manage.py", "work", "bulk", "--direct"]
+    assert subprocess.Popen(command, cwd=ROOT, env=place).wait(60) == -signal.SIGKILL
+    Batch.objects.filter(state="LEASED").update(lease_until=timezone.now())
+    tick()
+    drain("bulk", 2)
+    assert Attempt.objects.filter(delivery_id__gte=campaign.pk).count() == 10
+    assert len(world.ledger()) <= 10
+    assert Campaign.objects.get(pk=campaign.pk).canary_left == 0
 
 
 def test_a_bad_canary_pauses_until_somebody_decides(world: World) -> None:
