@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign, Policy, Replay
 from apps.campaigns.pipeline.columns import numbers
+from apps.campaigns.pipeline.experience import measurable_accounts
 from apps.campaigns.pipeline.plan import reach_joins, slots_array
 from apps.campaigns.pipeline.score_sql import class_experience, weights_for
 from apps.campaigns.pipeline.smart import pieces_of, prices_at
@@ -23,8 +24,6 @@ from apps.campaigns.policy import BadPolicy, Plan, freeze, load
 from apps.campaigns.replaying import PersonFacts, Prices, Seen, add, replayed, without_hindsight
 from apps.campaigns.scoring import NONE, Experience, Weights, fade, said_by, weights_of, weights_problems
 from apps.campaigns.states import CampaignState
-from apps.channels.models import ChannelAccount
-from apps.channels.registry import adapter
 from apps.channels.selectors import account_facts
 from apps.operators import audit
 from ums_site.clock import boottime, transaction_now
@@ -168,19 +167,14 @@ def _seen(message_ids: Sequence[int]) -> dict[int, dict[int, Seen]]:
     with connection.cursor() as cursor:
         cursor.execute(SEEN, [numbers(message_ids), message_ids[0]])
         rows = cursor.fetchall()
-    silent = _without_receipts({row[1] for row in rows})
+    measurable = measurable_accounts()
     for message_id, account_id, state, cost in rows:
-        arrived = None if state == "CLOSED" and account_id in silent else ARRIVED.get(state)
+        arrived = None if state == "CLOSED" and account_id not in measurable else ARRIVED.get(state)
         before = found.setdefault(message_id, {}).get(account_id)
         if before is not None:
             arrived, cost = before.arrived or arrived, before.cost + cost
         found[message_id][account_id] = Seen(arrived, cost, state == "REJECTED")
     return found
-
-
-def _without_receipts(account_ids: set[int]) -> set[int]:
-    rows = ChannelAccount.objects.filter(pk__in=account_ids).values_list("pk", "kind")
-    return {pk for pk, kind in rows if str(adapter(kind).capabilities.receipts) == "none"}
 
 
 def _slots(campaign: Campaign, plan: Plan, recipients: Sequence[int]) -> dict[int, frozenset[int]]:

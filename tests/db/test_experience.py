@@ -108,6 +108,13 @@ def test_what_is_silent_for_a_day_counts_as_not_delivered_and_not_before(world: 
     of_class = ClassExperience.objects.get(message_class="marketing")
     assert (of_class.tried, of_class.delivered) == (3.0, 0.0)
 
+    _forget()
+    mail = ChannelAccount.objects.get(code="mail-main")
+    Delivery.objects.filter(campaign_id=campaign.pk).update(account_id=mail.pk, state="CLOSED")
+    count_due()
+    _hurry()
+    assert count_due() == 1 and not ClassExperience.objects.exists(), "only bounces come back: silence is no failure"
+
 
 def _open(campaign_id: int) -> int:
     return Delivery.objects.filter(campaign_id=campaign_id, state__in=["PENDING", "SENDING", "HELD"]).count()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.utils import translation
 
 from apps.campaigns import replays
 from apps.campaigns.drafting import restore_policy_version, save_policy
@@ -42,6 +44,12 @@ def _history(person: Recipient, code: str, tried: float, delivered: float) -> No
             "INSERT INTO campaigns_personexperience VALUES (%s, %s, %s, %s, 0, 0, now())",
             [person.pk, account.pk, tried, delivered],
         )
+
+
+@pytest.fixture(autouse=True)
+def in_english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

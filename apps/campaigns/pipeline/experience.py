@@ -20,6 +20,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from apps.campaigns.policy import MEASURABLE
 from apps.campaigns.scoring import HALF_LIFE
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
@@ -133,9 +134,10 @@ def _count_some() -> tuple[int, int]:
 
 
 def _count(cursor: Any, batch_ids: list[int]) -> None:
-    measurable = [
-        pk
-        for pk, kind in ChannelAccount.objects.values_list("pk", "kind")
-        if str(adapter(kind).capabilities.receipts) != "none"
-    ]
-    cursor.execute(COUNT, {"batches": batch_ids, "measurable": measurable})
+    cursor.execute(COUNT, {"batches": batch_ids, "measurable": sorted(measurable_accounts())})
+
+
+def measurable_accounts() -> set[int]:
+    """Accounts whose receipts tell of deliveries. Where only bad news comes back (bounces), silence is no failure."""
+    kinds = ChannelAccount.objects.values_list("pk", "kind")
+    return {pk for pk, kind in kinds if str(adapter(kind).capabilities.receipts) in MEASURABLE}
