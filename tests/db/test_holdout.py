@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from hashlib import md5
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.campaigns.caps import end_holdout, save_holdout
 from apps.campaigns.errors import CampaignError
@@ -17,6 +18,13 @@ from apps.users.lists import add_blacklist
 from apps.users.models import Recipient
 from apps.users.services import tag
 from tests.db.conftest import World
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Sentences are compared in the language of the code."""
+    with translation.override("en"):
+        yield
 
 
 def test_the_same_people_are_left_out_of_every_campaign(world: World) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from django.utils import translation
 
 from apps.campaigns.forecast import forecast_now
 from apps.campaigns.models import Decision, Delivery
@@ -18,6 +21,13 @@ from apps.users.services import set_attributes
 from tests.db.conftest import PUSH_THEN_SMS, SMS, World
 
 FILE = "代开发票\n法轮,备注\n\nＦＲＥＥ money\nfree MONEY\n***\n"
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Sentences are compared in the language of the code."""
+    with translation.override("en"):
+        yield
 
 
 def make(name: str = "ads", **extra: object) -> WordList:
