@@ -242,9 +242,9 @@ def test_calendars_are_read_from_lists_and_calendar_files_again_and_again() -> N
         save_calendar(actor="test", calendar=calendar, days=read_days(text))
     days = working_days(calendar)
     assert len(days.off) == 7 and [day.isoformat() for day in days.worked] == ["2026-10-10"]
-    with pytest.raises(CampaignError, match="Line 2"):
-        read_days("2026-10-01,off\n2026-13-01,off")
-    with pytest.raises(CampaignError, match="no day"):
-        read_days("\n")
+    for unreadable in ("2026-10-01,off\n2026-13-01,off", "\n"):
+        with pytest.raises(CampaignError) as refused:
+            read_days(unreadable)
+        assert refused.value.field == "days"
     with pytest.raises(CampaignError):
         save_calendar(actor="test", calendar=Calendar(name="None", weekend=list(range(7))))
