@@ -20,6 +20,7 @@ from apps.campaigns.services import cancel_campaign
 from apps.channels.models import ChannelAccount
 from tests.chaos import forgery, orders
 from tests.chaos import provider_faults as faults
+from tests.chaos.calendar_days import days_that_clocks_jump
 from tests.chaos.expected import Expected, Scenario
 from tests.chaos.field import OPEN, Field, send_signal, sha256
 from tests.chaos.ground import LEASE_AND_GRACE, phone_of, start_servers, var
@@ -334,6 +335,7 @@ SCENARIOS: dict[str, Scenario] = {
     "F22": Scenario(faults.account_refused, KINDS_OF_EACH, share=0.2),
     "F23": Scenario(faults.token_ends_early, ("FEISHU", "WECOM"), share=0.5),
     "F25": Scenario(receipts_go_wild, ("NONE",), refusals=True),
+    "F33": Scenario(days_that_clocks_jump, ("NONE",), share=0.05),
     "F34": Scenario(orders.blacklisted_meanwhile, ("NONE", "KEYED"), refusals=True),
     "F35": Scenario(orders.ordered_about, ("NONE", "KEYED", "SESSION")),
     "F35.cancelled": Scenario(orders.cancelled_while_paused, ("NONE", "KEYED"), refusals=True, share=0.5),
