@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.db import connection, connections
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.campaigns import approvals
 from apps.campaigns.approving import Changed, decide_approval, expire_approvals, save_rule, withdraw_approval
@@ -29,8 +29,11 @@ from tests.db.conftest import SMS, World
 
 
 @pytest.fixture(autouse=True)
-def _fresh_rules() -> None:
+def _fresh_rules() -> Iterator[None]:
+    """Refusals are compared in the language of the code."""
     approvals._kept.clear()
+    with translation.override("en"):
+        yield
 
 
 class Office:

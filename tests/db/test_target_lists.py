@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import translation
 
 from apps.campaigns import approvals, target_lists
 from apps.campaigns.approving import save_rule
@@ -34,6 +36,14 @@ from apps.users.models import Binding
 from apps.users.services import add_blacklist
 from tests.db.conftest import SMS, World
 from ums_site.crypto import keyring
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Refusals are compared in the language of the code."""
+    with translation.override("en"):
+        yield
+
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = """用户编号,手机号码,姓名,余额
@@ -116,10 +126,7 @@ def test_a_dry_run_writes_nothing_and_can_be_repeated_for_real(world: World) -> 
     ],
 )
 def test_a_file_that_is_no_list_says_why(world: World, text: str, said: str) -> None:
-    from django.utils import translation
-
-    with translation.override("en"):
-        assert imported(text).error.startswith(said)
+    assert imported(text).error.startswith(said)
 
 
 def test_the_same_rules_hold_for_lists_as_for_people(world: World) -> None:
