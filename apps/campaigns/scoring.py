@@ -46,7 +46,9 @@ class Weights:
     half_seconds: float = 60.0
 
     def total(self) -> float:
-        return self.reach + self.price + self.speed
+        """The three together; less than can be told from nothing is nothing."""
+        held = self.reach + self.price + self.speed
+        return held if held > 1e-6 else 0.0
 
 
 NAMES = tuple(field.name for field in fields(Weights))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.campaigns.scoring import (
@@ -46,6 +46,7 @@ weights = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(candidates, weights)
 def test_every_term_is_between_nothing_and_all_and_the_order_is_total(held: list[Candidate], by: Weights) -> None:
     found = scored(held, by)
