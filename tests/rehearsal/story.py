@@ -62,6 +62,7 @@ POLICY: dict[str, Any] = {
     ],
     "ceiling_per_person": "0.10",
     "offline_save": {"seconds": 240},
+    "expires_seconds": 600,
 }
 
 
