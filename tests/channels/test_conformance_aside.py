@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.channels.contract import AddressEvent, BadReceipt, HookEvent, HttpAnswer, InboundPdu, ReceiptEvent, Token
+from apps.channels.contract import AddressEvent, BadReceipt, HookEvent, HttpAnswer, InboundPdu, ReceiptEvent, ReplyEvent, Token
 from apps.channels.hooks import greeting, heard
 from apps.channels.outcomes import Misconfigured, Outcome, StaleToken, Throttled, Unavailable, Unknown
 from tests.channels.conftest import GARBAGE, overridden
@@ -33,7 +33,8 @@ def test_keys_are_reserved(kind: Kind) -> None:
 def check_events(found: Sequence[HookEvent] | Outcome, expected: list[dict[str, Any]]) -> None:
     assert isinstance(found, list) and len(found) == len(expected)
     for event, wanted in zip(found, expected, strict=True):
-        assert isinstance(event, AddressEvent if "reachable" in wanted else ReceiptEvent)
+        sort = AddressEvent if "reachable" in wanted else ReplyEvent if "text" in wanted else ReceiptEvent
+        assert isinstance(event, sort)
         assert event.occurred_at.tzinfo is not None
         values = asdict(event)
         for name, value in wanted.items():

@@ -185,7 +185,7 @@ def test_a_pause_needs_a_reason_that_everybody_sees(console: Watched, scene: Sce
     page.get_by_role("link", name="Resume").click()
     expect(page.get_by_text("It was paused because: no balance until Friday")).to_be_visible()
     page.get_by_role("button", name="Resume").click()
-    expect(page.get_by_role("link", name="Pause")).to_be_visible()
+    expect(page.get_by_role("link", name="Pause", exact=True)).to_be_visible()
     events = AuditEvent.objects.filter(verb__in=["pause_account", "resume_account"]).order_by("id")
     assert [(event.actor, event.detail["reason"]) for event in events] == [
         ("boss", "no balance until Friday"),

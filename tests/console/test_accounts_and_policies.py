@@ -39,7 +39,7 @@ def test_an_account_is_made_changed_and_paused(console: Watched, scene: Scene) -
     assert (account.name, opened(account).config["access_key_secret"]) == ("Renamed", "very-secret-words")
 
     console.goto(f"/console/ums_channels/channelaccount/{account.pk}/change/")
-    page.get_by_role("link", name="Pause").click()
+    page.get_by_role("link", name="Pause", exact=True).click()
     page.fill("[name=reason]", "no balance")
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("link", name="Resume")).to_be_visible()

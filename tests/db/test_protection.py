@@ -61,6 +61,8 @@ def test_raw_addresses_are_judged_by_what_is_known_of_them(world: World) -> None
     world.line.whitelist_only = True
     save_business_line(actor="test", business_line=world.line)
     add_blacklist(actor="test", kind="phone", address=numbers[1], effect="allow", reason="trial", source="test")
+    with connection.cursor() as cursor:  # a minute later: the provider takes one code a minute for a number
+        cursor.execute("DELETE FROM campaigns_addressuse")
     assert given(world, "otp", *numbers) == {"BLOCKED not_whitelisted": 1, "SUCCEEDED": 1}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from apps.campaigns.models import Batch, BatchWait, Campaign, Decision, Delivery, QuietHours
+from apps.campaigns.models import Attempt, Batch, BatchWait, Campaign, Decision, Delivery, QuietHours
 from apps.campaigns.pipeline import plan
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.quieting import remove_quiet_hours, save_quiet_hours
@@ -153,14 +153,10 @@ def test_two_workers_one_killed_keep_the_pace_and_stop_before_the_night(world: W
     assert RATE < len(sent) < 220
     assert max(sent) < begins
     assert len({line["delivery_ref"] for line in world.ledger()}) == len(sent)
+    started = sorted(one.timestamp() for one in Attempt.objects.values_list("intent_at", flat=True))
     for span, most in ((1.0, RATE + max(1, RATE * 0.1)), (10.0, 10 * RATE + max(1, RATE * 0.1))):
-        for number, at in enumerate(sent):
-            assert sum(at <= other <= at + span for other in sent[number:]) <= most + _network(span)
-
-
-def _network(span: float) -> int:
-    """Calls granted at the end of one second may arrive at the beginning of the next: those of one window."""
-    return max(1, int(RATE * 0.1))
+        for number, at in enumerate(started):  # what was granted, exactly; a busy machine may hand it over later
+            assert sum(at <= other < at + span for other in started[number:]) <= most
 
 
 def test_a_pace_below_one_a_second_is_kept_too(world: World) -> None:
