@@ -26,7 +26,7 @@ MILLISECONDS = 1000.0
 
 def otp_under_load(stage: Stage) -> list[Row]:
     """API, workers and beat as `manage.py up` starts them; accepted to first byte at the provider, p99 and p50."""
-    n, people = stage.size(120, 1000), stage.size(60_000, 1_000_000)
+    n, people = stage.size(120, 1000), stage.size(300_000, 1_000_000)
     idle = _measured(stage, stage.people(people), n, loaded=False)
     loaded = _measured(stage, stage.campaign(people), n, loaded=True)
     note = f"p99 from the call instead: {idle.whole:.0f} idle, {loaded.whole:.0f} loaded; {PER_SECOND:g} a second"
