@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from apps.channels.contract import AddressEvent, BadReceipt, HookEvent, HttpAnswer, InboundPdu, ReceiptEvent, ReplyEvent, Token
+from apps.channels.contract import (
+    AddressEvent,
+    BadReceipt,
+    HookEvent,
+    HttpAnswer,
+    InboundPdu,
+    ReceiptEvent,
+    ReplyEvent,
+    Token,
+)
 from apps.channels.hooks import greeting, heard
 from apps.channels.outcomes import Misconfigured, Outcome, StaleToken, Throttled, Unavailable, Unknown
 from tests.channels.conftest import GARBAGE, overridden
