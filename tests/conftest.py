@@ -93,13 +93,38 @@ def django_db_modify_db_settings(servers: None) -> None:
 
 
 @pytest.fixture(scope="session", autouse=False)
-def django_db_setup(django_db_setup: None) -> None:
-    """As pytest-django's; afterwards DATABASE_URL leads child processes to the test database."""
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """As pytest-django's; afterwards DATABASE_URL leads child processes to the test database.
+
+    In the end the sessions of processes that a test killed are ended too: their servers notice only when they speak next, and
+    a database with a session in it is not dropped.
+    """
     held = settings.DATABASES["default"]
     host = quote(held["HOST"], safe="/")
     user = f"{quote(held['USER'])}:{quote(held['PASSWORD'])}@" if held["PASSWORD"] else f"{quote(held['USER'])}@"
     port = f"&port={held['PORT']}" if held["PORT"] else ""
     os.environ["DATABASE_URL"] = f"postgres://{user}/{held['NAME']}?host={host}{port}"
+    yield
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        _end_other_sessions()
+
+
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+
+def _end_other_sessions() -> None:
+    from django.db import connection
+
+    from tests.waiting import until
+
+    with connection.cursor() as cursor:
+
+        def gone() -> bool:
+            cursor.execute(f"SELECT count(pg_terminate_backend(pid)) {OTHERS}")
+            return cursor.fetchone()[0] == 0
+
+        until(gone, 10, "the end of the other sessions")
+    connection.close()
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ to the one it names, and no longer. Nothing is shared with the code under test b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -176,6 +176,11 @@ def models(draw: st.DrawFn) -> Model:
     return Model(plan, draw(st.sampled_from(["otp", "transactional", "marketing"])), step, rows)
 
 
+def _closed_in_time(row: Row) -> Row:
+    """A delivery is closed once its receipt window is over, not before."""
+    return replace(row, accepted=min(row.accepted or 0, NOW - WINDOW)) if row.state == "CLOSED" else row
+
+
 def deliveries(step: int, slot: int) -> st.SearchStrategy[Row]:
     sent = st.builds(
         Row,
@@ -183,7 +188,7 @@ def deliveries(step: int, slot: int) -> st.SearchStrategy[Row]:
         st.just(slot),
         st.sampled_from([*KNOWN, "UNDELIVERED"]),
         st.integers(NOW - 120, NOW),
-    )
+    ).map(_closed_in_time)
     unsent = st.builds(
         Row,
         st.just(step),
