@@ -7,7 +7,7 @@
 The rules, in order:
 1. a delivery reached its step's goal                                        -> Stop(SUCCEEDED)
 2. a delivery of the step is still to be sent, or its outcome is unknown     -> Hold; unless the policy or class goes on
-3. a rule forbade it to the person (reasons.py)                              -> no further step
+3. a rule forbade it to the person, at whatever step (reasons.py)            -> no further step
 4. accepted, and what was waited for may still come in time                  -> Hold(until the wait is over)
 5. every delivery of the step is a definite no, or the wait is over          -> Go: an untried alternative, the next step
 6. no step is left, and something arrived, if not as wished                  -> Stop(SUCCEEDED)
@@ -90,7 +90,7 @@ def next_step(
             return Hold(None)
         if any(one.state == "UNKNOWN_FINAL" for one in current):
             return _after_last(deliveries, now)  # it may have arrived: a next step could be a second message
-    if any(one.state == "CANCELLED" and is_personal(one.reason) for one in current):
+    if any(one.state == "CANCELLED" and is_personal(one.reason) for one in deliveries):
         return _after_last(deliveries, now)  # the next step would meet the same rule
     return _after_wait(plan.steps[step], current, now)
 

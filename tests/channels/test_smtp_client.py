@@ -72,9 +72,11 @@ def test_mails_arrive_once_and_as_they_were(serve: Serve, client: SmtpClient, of
     assert {(r.stage, r.code) for r in results if isinstance(r, MailAnswer)} == {("dot", 250)}
     assert sorted(to for _from, to, _data in peer.mails) == sorted(f"u{number}@x.example" for number in range(250))
     assert {data for _from, _to, data in peer.mails} == {TEXT}
-    assert peer.most_at_once <= 2 and peer.accepted <= 5
+    assert peer.most_at_once <= 2 and 3 <= peer.accepted <= 5
     assert "MAIL FROM:<b+1@y.example> RET=HDRS ENVID=1.1" in peer.commands
-    wait_for(lambda: peer.quits >= 2)  # the server's hundred per connection were over
+    # The server takes a hundred per connection: all but the two that are open at the end were taken leave of, however
+    # unequally the two shared the work (100 and 75 + 75, say).
+    wait_for(lambda: peer.quits >= peer.accepted - 2)
 
 
 def test_options_go_only_where_they_are_offered(serve: Serve, client: SmtpClient) -> None:

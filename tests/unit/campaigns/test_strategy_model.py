@@ -62,7 +62,7 @@ class Model:
                 return None
             if "UNKNOWN_FINAL" in states:
                 return self.end(minute)
-        if any(row.state == "CANCELLED" and row.reason in FOR_THE_PERSON for row in here):
+        if any(row.state == "CANCELLED" and row.reason in FOR_THE_PERSON for row in self.rows):
             return self.end(minute)
         if any(minute < self.patience(row) for row in here if self.hoped_for(row)):
             return None
