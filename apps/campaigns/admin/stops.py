@@ -136,6 +136,8 @@ class StopSwitchAdmin(ModelAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """One switch: a page only to release it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         switch = get_object_or_404(StopSwitch, pk=int(object_id) if object_id.isdecimal() else 0)
         over = switch.pk not in {one.pk for one in switches_set()}
         return redirect(reverse(LIST) if over else reverse("admin:stopswitch_release", args=[switch.pk]))
