@@ -25,6 +25,7 @@ from apps.campaigns.models import Approval, ApprovalVote, Campaign, Forecast
 from apps.campaigns.states import ApprovalState, CampaignState
 from apps.campaigns.worst_price import worst_of_rows
 from apps.operators import audit
+from apps.partners.models import ApiKey
 from ums_site.clock import database_now
 from ums_site.crypto import keyring
 
@@ -149,7 +150,7 @@ def agreed(approval: Approval, campaign: Campaign) -> list[Vote]:
     found = []
     for vote in approval.votes.filter(verdict=ApprovalVote.Verdict.APPROVE).select_related("operator"):
         voter = voter_of(vote.operator_id, vote.api_key_id)
-        if voter in authors_of(approval, campaign):
+        if is_author(campaign, approval, operator_id=vote.operator_id, key_id=vote.api_key_id):
             continue
         if hmac.compare_digest(bytes(vote.seal), vote_seal(approval, voter, vote.verdict)):
             roles = frozenset(vote.operator.groups.values_list("pk", flat=True)) if vote.operator else frozenset()
@@ -162,11 +163,23 @@ def voter_of(operator_id: int | None, api_key_id: int | None) -> str:
     return f"operator:{operator_id}" if operator_id else f"key:{api_key_id}"
 
 
-def authors_of(approval: Approval, campaign: Campaign) -> set[str]:
-    """Who may not agree: the author, the last editor, and whoever submitted it."""
-    people = {campaign.created_by_id, campaign.edited_by_id, approval.requested_by_id} - {None}
-    keys = {approval.requested_key_id} - {None}
-    return {voter_of(one, None) for one in people} | {voter_of(None, one) for one in keys}
+def is_author(
+    campaign: Campaign, approval: Approval | None, *, operator_id: int | None = None, key_id: int | None = None
+) -> bool:
+    """Whether this operator or key may not agree: it is the author, the last editor or whoever submitted it.
+
+    Whoever issued a key has seen its text, so operator and key stand for one another. A key agrees to nothing of which it
+    is not on record who asked.
+    """
+    people = {campaign.created_by_id, campaign.edited_by_id, approval and approval.requested_by_id} - {None}
+    asking = approval.requested_key_id if approval is not None else None
+    if key_id is not None:
+        return key_id == asking or not (people or asking) or _issuer(key_id) in people
+    return operator_id in people or (asking is not None and _issuer(asking) == operator_id)
+
+
+def _issuer(key_id: int) -> int | None:
+    return ApiKey.objects.values_list("issued_by_id", flat=True).filter(pk=key_id).first()
 
 
 def vote_seal(approval: Approval, voter: str, verdict: str) -> bytes:
@@ -186,7 +199,7 @@ def request_approval(
         bound_hash=digest_of(bound),
         bound=bound,
         needs=list(needs),
-        requested_by_id=getattr(actor, "pk", None) if key is None else None,
+        requested_by_id=getattr(actor, "pk", None),
         requested_key=key,
         requested_at=now,
         expires_at=now + valid_for(campaign),

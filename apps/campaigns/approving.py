@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from apps.campaigns.approval_rules import missing
 from apps.campaigns.approvals import (
     agreed,
-    authors_of,
+    is_author,
     request_approval,
     rules_now,
     valid_for,
@@ -65,8 +65,7 @@ def why_not(*, actor: object, approval: Approval, campaign: Campaign) -> str:
         ApiKey.Scope.APPROVE not in key.scopes or key.business_line_id != campaign.business_line_id
     ):
         return _("This API key may not approve: issue one that may, in the console.")
-    voter = voter_of(operator.pk if operator else None, key.pk if key else None)
-    if voter in authors_of(approval, campaign):
+    if is_author(campaign, approval, operator_id=operator and operator.pk, key_id=key and key.pk):
         return _("Whoever made, changed or submitted it cannot approve it: somebody else must.")
     if approval.votes.filter(operator=operator, api_key=key).exists():
         return _("You have decided on it already.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -45,7 +46,7 @@ def change_campaign(*, actor: object, campaign: Campaign, **changes: Any) -> Cam
     unknown = sorted(set(changes) - {*REMAKING, *PLAIN, "audience"})
     if unknown:
         raise CampaignError(_("There is no such field to change: %(names)s.") % {"names": ", ".join(unknown)})
-    before = _facts(held)
+    before, with_policy = _facts(held), _expires_with_policy(held)
     if "audience" in changes:
         held.audience = checked_audience(changes["audience"])
     for name in PLAIN:
@@ -53,14 +54,32 @@ def change_campaign(*, actor: object, campaign: Campaign, **changes: Any) -> Cam
             setattr(held, name, changes[name])
     if not held.name.strip():
         raise CampaignError(_("Give the campaign a name."), "name")
-    if held.expires_at is not None and held.expires_at <= database_now():
-        raise CampaignError(_("It would expire before it could be sent: choose a later time."), "expires_at")
     _remake(held, changes)
+    _check_expiry(held, anew=with_policy and "expires_at" not in changes)
     need_bodies(held.plan, held.template_version)
     changed = sorted(name for name, value in _facts(held).items() if value != before[name])
     if changed:
         _keep(actor, held, changed)
     return held
+
+
+def _expires_with_policy(held: Campaign) -> bool:
+    """Whether it expires when its policy says, counted from when it starts, and nobody named another time."""
+    seconds = held.plan["expires_seconds"]
+    return held.expires_at == (_begins(held) + timedelta(seconds=seconds) if seconds else None)
+
+
+def _begins(held: Campaign) -> datetime:
+    return max(held.created_at, held.scheduled_at or held.created_at)
+
+
+def _check_expiry(held: Campaign, anew: bool) -> None:
+    """Raises CampaignError for a time before it starts; `anew`: counted from policy and start as they are now."""
+    if anew:
+        seconds = held.plan["expires_seconds"]
+        held.expires_at = _begins(held) + timedelta(seconds=seconds) if seconds else None
+    if held.expires_at is not None and held.expires_at <= max(database_now(), _begins(held)):
+        raise CampaignError(_("It would expire before it could be sent: choose a later time."), "expires_at")
 
 
 def _facts(held: Campaign) -> dict[str, Any]:
@@ -83,12 +102,12 @@ def _remake(held: Campaign, changes: dict[str, Any]) -> None:
             template_version=held.template_version,
             policy=policy,
             audience=held.audience,
-            expires_at=held.expires_at,
+            expires_at=None,
             now=database_now(),
             campaign_id=held.pk,
             accounts=account_facts(line),
         )
-        held.plan, held.policy_code, held.expires_at = made.plan, made.policy_code, made.expires_at
+        held.plan, held.policy_code, held.policy_number = made.plan, made.policy_code, made.policy_number
     elif line.pk != held.business_line_id:
         raise CampaignError(_("Choose the policy anew for another business line."), "policy")
     held.business_line = line

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from apps.campaigns.approvals import asked_of, authors_of, rules_now, voter_of
+from apps.campaigns.approvals import asked_of, is_author, rules_now
 from apps.campaigns.approving import PERMISSION
 from apps.campaigns.ceiling import FIELD, write_ceiling
 from apps.campaigns.editing import change_campaign, is_changeable
@@ -58,7 +58,7 @@ def _agree(actor: object, held: Campaign) -> None:
     if not isinstance(actor, Operator) or not actor.has_perm(PERMISSION):
         raise CampaignError(_("What was approved with a ceiling costs more only with an approver: ask one."), FIELD)
     given = Approval.objects.filter(campaign_id=held.pk).order_by("-id").first()
-    if given is not None and voter_of(actor.pk, None) in authors_of(given, held):
+    if is_author(held, given, operator_id=actor.pk):
         raise CampaignError(
             _("Whoever made, changed or submitted it cannot raise its ceiling: somebody else must."), FIELD
         )

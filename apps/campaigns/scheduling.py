@@ -29,6 +29,8 @@ from apps.campaigns.recurrence import (
 from apps.campaigns.services import checked_audience, checked_class, create_campaign, need_bodies, submit_campaign
 from apps.channels.selectors import account_facts
 from apps.operators import audit
+from apps.operators.models import Operator
+from apps.partners.models import ApiKey
 from apps.templates.models import TemplateVersion
 from ums_site.clock import database_now, transaction_now
 from ums_site.database import connection_lost
@@ -40,13 +42,18 @@ LONGEST_GRACE = timedelta(days=7)
 
 @dataclass(frozen=True)
 class OfSchedule:
-    """Who orders a schedule's campaigns: the schedule, for the operator who made it, whom approval takes for the author."""
+    """Who orders a schedule's campaigns: the schedule, for the operator who made it or the key that gave it, whom approval
+    takes for the author."""
 
     schedule: Schedule
 
     @property
     def pk(self) -> int | None:
         return self.schedule.created_by_id
+
+    @property
+    def key(self) -> ApiKey | None:
+        return self.schedule.saved_key
 
     def __str__(self) -> str:
         return f"schedule {self.schedule.name}"
@@ -104,8 +111,7 @@ def save_schedule(*, actor: object, schedule: Schedule) -> Schedule:
         if before.state == Schedule.State.ENDED:
             raise CampaignError(_("The schedule has ended: make a new one."))
         schedule.state = before.state
-    else:
-        schedule.created_by_id = schedule.created_by_id or _operator(actor)
+    _note_author(actor, schedule)
     _count_from(schedule, database_now())
     verb = "change_schedule" if schedule.pk else "add_schedule"
     schedule.save()
@@ -113,9 +119,14 @@ def save_schedule(*, actor: object, schedule: Schedule) -> Schedule:
     return schedule
 
 
-def _operator(actor: object) -> int | None:
-    found: int | None = getattr(actor, "pk", None)
-    return found
+def _note_author(actor: object, schedule: Schedule) -> None:
+    """Whoever wrote it agrees to nothing that it sends."""
+    if isinstance(key := getattr(actor, "key", None), ApiKey):
+        schedule.saved_key_id = key.pk
+    elif isinstance(actor, Operator) and schedule.pk:
+        schedule.edited_by = actor
+    elif isinstance(actor, Operator):
+        schedule.created_by = actor
 
 
 def _check_what(schedule: Schedule) -> None:
@@ -198,7 +209,9 @@ def _launch_one() -> bool:
     with transaction.atomic():
         schedule = (
             Schedule.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("business_line", "template", "template_version", "policy", "calendar", "created_by")
+            .select_related(
+                "business_line", "template", "template_version", "policy", "calendar", "created_by", "saved_key"
+            )
             .filter(state=Schedule.State.ACTIVE, next_at__lte=transaction_now())
             .order_by("next_at", "id")
             .first()
@@ -286,5 +299,6 @@ def _start(schedule: Schedule, one: Occurrence) -> Campaign:
         pace_per_second=schedule.pace_per_second,
         expires_at=one.at + schedule.expires_after if schedule.expires_after else None,
     )
-    Campaign.objects.filter(pk=campaign.pk).update(source="schedule", scheduled_at=one.at)
+    written = {"source": "schedule", "scheduled_at": one.at, "edited_by": schedule.edited_by_id}
+    Campaign.objects.filter(pk=campaign.pk).update(**written)
     return submit_campaign(actor=actor, campaign=Campaign.objects.get(pk=campaign.pk))

@@ -27,6 +27,7 @@ from apps.campaigns.policy import BadPolicy, freeze, load
 from apps.campaigns.states import LANE_OF, CampaignState, MessageClass, may
 from apps.channels.selectors import AccountFacts, account_facts
 from apps.operators import audit
+from apps.operators.models import Operator
 from apps.partners.models import BusinessLine
 from apps.templates.models import TemplateVersion
 from apps.users.audience import BadAudience, validate
@@ -297,6 +298,8 @@ def pause_campaigns(*, actor: object, campaigns: Iterable[Campaign], reason: str
 def resume_campaign(*, actor: object, campaign: Campaign) -> Campaign:
     """Goes on where it was paused. What failed before is no reason to pause it again; a canary that was judged is passed."""
     held = _locked(campaign)
+    if held.state != CampaignState.PAUSED:  # a second click: from EXPANDING it must not pass for expanded
+        raise CampaignError(_("A campaign that is %(state)s cannot do that.") % {"state": held.state})
     before = CampaignState(held.resume_to or CampaignState.RUNNING)
     held = _move(actor, campaign, before, "resume")
     held.pause_reason, held.paused_by, held.resume_to, held.resumed_at = "", "", "", database_now()
@@ -324,15 +327,28 @@ def change_pace(*, actor: object, campaign: Campaign, pace_per_second: Decimal |
         words = _("A campaign that is %(state)s cannot do that.")
         raise CampaignError(words % {"state": held.state})
     before, held.pace_per_second = held.pace_per_second, pace_per_second
-    unbegun = held.state in (CampaignState.AWAITING_APPROVAL, CampaignState.SCHEDULED)
-    if unbegun and before != pace_per_second and void_approvals(actor=actor, campaign=held, reason="changed"):
-        held.state = CampaignState.DRAFT
-    held.save(update_fields=["pace_per_second", "state"])
+    if held.expand_cursor == 0 and before != pace_per_second:
+        _change_unbegun(actor, held)
+    held.save(update_fields=["pace_per_second", "state", "edited_by"])
     if pace_per_second:
         _make_bucket(held)
     detail = {"before": str(before or ""), "pace_per_second": str(pace_per_second or "")}
     audit.record(actor=actor, verb="change_pace", what=held, detail=detail)
     return held
+
+
+def _change_unbegun(actor: object, held: Campaign) -> None:
+    """Before it began another pace is a change like any other: approvals of it are void, and whoever made it is an author.
+
+    Of one that is paused the approval falls when it would start.
+    """
+    waits = held.state in (CampaignState.AWAITING_APPROVAL, CampaignState.SCHEDULED)
+    if waits and held.audience["kind"] == "given":
+        raise CampaignError(_("What was asked for over the API is approved as it was asked for, or refused."))
+    if isinstance(actor, Operator):
+        held.edited_by = actor
+    if waits and void_approvals(actor=actor, campaign=held, reason="changed"):
+        held.state = CampaignState.DRAFT
 
 
 @transaction.atomic

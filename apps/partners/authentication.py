@@ -18,6 +18,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from apps.operators.models import Operator
 from apps.partners.models import ApiKey, BusinessLine
 from ums_site import prepared
 from ums_site.lost_connection import again_if_lost
@@ -29,7 +30,12 @@ _recent: dict[str, tuple[ApiKey, float]] = {}  # by digest, so that no secret st
 
 
 def new_api_key(
-    *, business_line: BusinessLine, label: str, expires_at: datetime | None = None, scopes: Sequence[str] = ()
+    *,
+    business_line: BusinessLine,
+    label: str,
+    expires_at: datetime | None = None,
+    scopes: Sequence[str] = (),
+    issued_by: Operator | None = None,
 ) -> tuple[ApiKey, str]:
     """Makes a key; the text is returned once and kept nowhere."""
     prefix = secrets.token_hex(4)
@@ -41,6 +47,7 @@ def new_api_key(
         digest=_digest(text),
         expires_at=expires_at,
         scopes=sorted(scopes),
+        issued_by=issued_by,
     )
     return key, text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -58,6 +59,9 @@ class ApiKey(models.Model):
     scopes = ArrayField(
         models.CharField(max_length=20, choices=Scope.choices), verbose_name=_("may also"), default=list, blank=True
     )
+    issued_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, verbose_name=_("issued by"), related_name="+"
+    )  # has seen its text: what the one asks for, the other does not approve
 
     class Meta:
         verbose_name = _("API key")

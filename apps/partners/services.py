@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from apps.operators import audit
+from apps.operators.models import Operator
 from apps.partners.authentication import new_api_key
 from apps.partners.models import ApiKey, BusinessLine
 from ums_site.clock import database_now
@@ -48,7 +49,10 @@ def issue_api_key(
         )
     if expires_at is not None and expires_at <= database_now():
         raise PartnerError(_("The key would have expired already: choose a later time, or none."))
-    key, text = new_api_key(business_line=business_line, label=label, expires_at=expires_at, scopes=scopes)
+    issuer = actor if isinstance(actor, Operator) else None
+    key, text = new_api_key(
+        business_line=business_line, label=label, expires_at=expires_at, scopes=scopes, issued_by=issuer
+    )
     detail = {"business_line": business_line.code, "prefix": key.prefix, "label": label, "scopes": key.scopes}
     audit.record(actor=actor, verb="issue_api_key", what=key, detail=detail)
     return key, text

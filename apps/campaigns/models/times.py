@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.campaigns.models.policies import Policy
 from apps.campaigns.models.story import Campaign
 from apps.campaigns.states import MessageClass
-from apps.partners.models import BusinessLine
+from apps.partners.models import ApiKey, BusinessLine
 from apps.templates.models import MessageTemplate, TemplateVersion
 
 SHANGHAI = "Asia/Shanghai"
@@ -102,6 +102,17 @@ class Schedule(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, verbose_name=_("created by")
     )
+    edited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name=_("last changed by"),
+        related_name="+",
+    )
+    saved_key = models.ForeignKey(
+        ApiKey, models.SET_NULL, null=True, related_name="+"
+    )  # that gave it over the API, last
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
