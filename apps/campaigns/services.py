@@ -23,6 +23,7 @@ from apps.campaigns.conditions import conditioned, with_conditions
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.forecast import forecast_now
 from apps.campaigns.models import Campaign, Policy, Pulse, TargetList
+from apps.campaigns.pipeline.pace import campaign_burst, campaign_key
 from apps.campaigns.policy import BadPolicy, freeze, load
 from apps.campaigns.states import LANE_OF, CampaignState, MessageClass, may
 from apps.channels.selectors import AccountFacts, account_facts
@@ -239,14 +240,14 @@ def begin_campaign(*, actor: object, held: Campaign, now: datetime) -> Campaign:
 
 
 def _make_bucket(campaign: Campaign) -> None:
-    rate = float(campaign.pace_per_second or 0)
+    rate = campaign.pace_per_second or Decimal(0)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO ums_channels_ratebucket (key, rate, burst, tokens, refilled_at) "
             "VALUES (%s, %s, %s, 1, clock_timestamp()) "
             "ON CONFLICT (key) DO UPDATE SET rate = excluded.rate, burst = excluded.burst, "
             "tokens = least(ums_channels_ratebucket.tokens, excluded.burst)",
-            [f"campaign:{campaign.pk}", rate, max(1.0, rate * 0.1)],
+            [campaign_key(campaign.pk), float(rate), campaign_burst(rate)],
         )
 
 

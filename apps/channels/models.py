@@ -187,7 +187,7 @@ class TemplateRefresh(models.Model):
 
 
 class RateBucket(models.Model):
-    """A token bucket as a row, taken from only by the SQL function `take_tokens(key, want)`."""
+    """A token bucket as a row, taken from only by the SQL function `take_calls`."""
 
     key = models.CharField(max_length=60, primary_key=True)
     rate = models.FloatField()

@@ -158,7 +158,7 @@ def masked(address: str) -> str:
 
 def _granted(account: ChannelAccount) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT take_tokens(%s, 1)", [bucket_key(account.pk)])
+        cursor.execute("SELECT take_calls(%s, '{1}')", [[bucket_key(account.pk)]])
         return cursor.fetchone()[0] == 1
 
 

@@ -65,7 +65,7 @@ def test_the_bucket_follows_the_limit() -> None:
     bucket = RateBucket.objects.get(key=key)
     assert (bucket.rate, bucket.burst, bucket.tokens) == (5, 3, 3)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT take_tokens(%s, 100)", [key])
+        cursor.execute("SELECT take_calls(%s, array_fill(1, '{100}'))", [[key]])
         assert cursor.fetchone()[0] == 3
     account.rate_per_second, account.burst = 7, 1
     services.save_account(actor="test", account=account, settings={})

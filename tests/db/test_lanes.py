@@ -12,7 +12,7 @@ from apps.campaigns.accepting import NewMessage, accept_messages
 from apps.campaigns.models import Campaign, Delivery
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.lease import lease, slow_down
-from apps.campaigns.pipeline.sending import take_tokens
+from apps.campaigns.pipeline.pace import take_calls
 from apps.campaigns.tasks import drain
 from apps.channels.models import ChannelAccount, RateBucket
 from apps.channels.services import save_account
@@ -69,8 +69,8 @@ def test_a_busy_bucket_keeps_tokens_for_passwords(world: World) -> None:
     passwords(world, 1, start=50)
     drain("otp", 1)
     assert otp_accepted() == 1
-    assert take_tokens(f"account:{account.pk}", 5) == 1
-    assert take_tokens("no such", 5, 3) == 5
+    assert take_calls([f"account:{account.pk}"], [1] * 5) == 1
+    assert take_calls(["no such"], [1] * 5, 3) == 5
 
 
 def test_passwords_are_planned_while_a_chunk_of_others_is_written(world: World) -> None:

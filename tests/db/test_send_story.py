@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,7 +14,7 @@ from apps.campaigns.accepting import NewMessage, accept_messages
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Attempt, Batch, Campaign, Delivery, Message
 from apps.campaigns.pipeline.expand import expand_next
-from apps.campaigns.pipeline.sending import take_tokens
+from apps.campaigns.pipeline.pace import take_calls
 from apps.campaigns.services import (
     cancel_campaign,
     pause_campaign,
@@ -173,12 +173,54 @@ def test_pace_is_kept(world: World) -> None:
 
 
 def test_the_bucket_grants_no_more_than_its_rate(world: World) -> None:
-    now = timezone.now()
-    RateBucket.objects.create(key="test", rate=50, burst=5, tokens=5, refilled_at=now)
+    now = bucket("test", rate=50, burst=5)
     granted = 0
     while timezone.now() < now + timedelta(seconds=1):
-        granted += take_tokens("test", 3)
+        granted += take_calls(["test"], [1, 1, 1])
     assert 40 <= granted <= 50 * (timezone.now() - now).total_seconds() + 5
+
+
+def bucket(key: str, rate: float, burst: int, tokens: float | None = None) -> datetime:
+    now = timezone.now()
+    full = burst if tokens is None else tokens
+    RateBucket.objects.create(key=key, rate=rate, burst=burst, tokens=full, refilled_at=now)
+    return now
+
+
+def test_calls_take_from_both_buckets_or_from_none(world: World) -> None:
+    bucket("a", rate=0.001, burst=10)
+    bucket("b", rate=0.001, burst=6)
+    assert take_calls(["a", "b"], [2, 2, 3], taking=False) == 2
+    assert take_calls(["a", "b"], [2, 2, 3]) == 2
+    assert {one.key: round(one.tokens) for one in RateBucket.objects.all()} == {"a": 6, "b": 2}
+    assert take_calls(["a", "b"], [3]) == 0, "the second has two left"
+    assert {one.key: round(one.tokens) for one in RateBucket.objects.all()} == {"a": 6, "b": 2}
+    assert take_calls(["a", "c"], [3], spare=4) == 0
+    assert take_calls(["a", "c"], [2], spare=4) == 1
+
+
+def test_a_call_larger_than_a_bucket_goes_when_it_is_full_and_leaves_a_debt(world: World) -> None:
+    bucket("a", rate=0.001, burst=5)
+    assert take_calls(["a"], [20, 1]) == 1
+    assert round(RateBucket.objects.get(key="a").tokens) == -15
+    assert take_calls(["a"], [1]) == 0
+    bucket("b", rate=0.001, burst=5, tokens=4)
+    assert take_calls(["b"], [20]) == 0
+
+
+def test_a_pace_holds_for_calls_that_carry_many(world: World) -> None:
+    """Equal texts go together, however slow the campaign: nobody waits for a bucket that never holds so many."""
+    same = save_draft(
+        actor="test", code="same", name="same", variables=[], bodies={"push_jpush": {"alert": "开业大吉"}}
+    )
+    world.people(30, ("jpush",))
+    policy = {"steps": [{"channels": [{"account": "push-main"}], "until": "accepted"}]}
+    version = publish_version(actor="test", template=same)
+    campaign = world.run(world.campaign(policy, template_version=version, pace_per_second=Decimal(20)))
+    assert campaign.state == "FINISHED"
+    times = sorted(line["t"] for line in world.ledger())
+    assert len(times) == 30
+    assert all(sum(1 for other in times if start <= other < start + 1) <= 20 + 2 + 2 for start in times)
 
 
 def test_a_refused_person_of_a_group_does_not_cost_the_others(world: World) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from apps.campaigns.pipeline.order import Item, Order
+from apps.campaigns.pipeline.pace import campaign_burst
 
 
 def grouped(order: Order, items: Sequence[Item]) -> list[list[Item]]:
@@ -18,8 +19,10 @@ def grouped(order: Order, items: Sequence[Item]) -> list[list[Item]]:
     size = order.adapter.call_size(order.account)
     if size == 1:
         return [[item] for item in items]
-    rate = order.account_row.rate_per_second
-    size = min(size, max(1, order.account_row.burst - order.spare)) if rate else size
+    if order.account_row.rate_per_second:
+        size = min(size, max(1, order.account_row.burst - order.spare))
+    if order.campaign.pace_per_second:
+        size = min(size, int(campaign_burst(order.campaign.pace_per_second)))
     own_texts = order.adapter.own_texts(order.account)
     sharing = Counter(item.key for item in items if item.key) if keys_of_their_own(order) else None
     together: dict[str, list[Item]] = {}

@@ -40,6 +40,7 @@ PATIENCE_SECONDS = 0.05  # the longest wait for an answer before the batches are
 URGENT_SECONDS = 0.02  # the same where what comes meanwhile must not wait
 URGENT = "otp"
 PULSE_SECONDS = 1.0
+TOKEN_SECONDS = 0.02  # how often it is looked for tokens where nothing else is under way
 
 
 def send_next(lane: str, stop_at: float, transports: Transports, meanwhile: Callable[[], object] | None = None) -> bool:
@@ -168,8 +169,12 @@ class _Stream:
         self.sendings.append(Sending(order, transports.of(account), transports.tally(account), self.stop_at))
 
     def _listen(self) -> None:
+        for sending in self.sendings:
+            if sending.ready:
+                self._written(sending.begin_ready)
         self._hear(self.patience)
         if not self.heard:
+            self._close_what_is_over()  # calls that were never begun end in silence
             return
         failpoint("after_send")
         judged = []
@@ -189,12 +194,14 @@ class _Stream:
 
     def _hear_out(self) -> None:
         """Hears what is in flight to its end: what comes next blocks, and answers must not wait for it."""
-        while self.heard or any(one.client.in_flight for one in self.sendings):
+        while self.heard or any(one.client.in_flight or one.ready for one in self.sendings):
             self._listen()
 
     def _hear(self, seconds: float) -> None:
         """Takes what the clients of the leased batches have heard; waits up to `seconds` where there is nothing yet."""
         clients = {one.client for one in self.sendings if one.client.in_flight}
+        if not clients and any(one.ready for one in self.sendings):
+            time.sleep(min(seconds, TOKEN_SECONDS))
         for client in clients:
             self.heard += client.poll(0.0 if self.heard else seconds / len(clients))
 
@@ -204,6 +211,7 @@ class _Stream:
             if sending.order.account_row.pk == account.pk:
                 sending.leave_as = sending.leave_as or "READY"
                 sending.stopped = True
+                sending.drop_ready()
                 sending.client.call_off()
 
     def _close_what_is_over(self) -> None:
@@ -238,6 +246,8 @@ class _Stream:
         The batch at hand, and any with a row between intent and result, is not given back: the reaper looks through
         batches whose lease has run out.
         """
+        for sending in self.sendings:
+            sending.drop_ready()
         self._hear_out()
         for sending in self.sendings:
             for flight in list(sending.flights):

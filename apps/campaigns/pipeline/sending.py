@@ -7,16 +7,17 @@ call is heard. Who opens how many windows when, and who listens, is dispatch.py'
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple
+from itertools import islice
+from typing import Literal, NamedTuple
 
 from django.conf import settings
-from django.db import connection
 
 from apps.campaigns.ambiguity import After, History, after
-from apps.campaigns.pipeline import gate
+from apps.campaigns.pipeline import gate, pace
 from apps.campaigns.pipeline.calls import grouped, keys_of_their_own
 from apps.campaigns.pipeline.canary import take_canary
 from apps.campaigns.pipeline.intent import intend
@@ -27,7 +28,7 @@ from apps.campaigns.pipeline.transports import Client, Tally
 from apps.campaigns.pipeline.window import candidates
 from apps.campaigns.states import MessageClass
 from apps.channels import tokens
-from apps.channels.contract import Answer, Envelope, TransportFault
+from apps.channels.contract import Answer, Envelope, Request, TransportFault
 from apps.channels.outcomes import (
     Accepted,
     Misconfigured,
@@ -38,7 +39,7 @@ from apps.channels.outcomes import (
     Unavailable,
     Unknown,
 )
-from apps.channels.transport.http import fetch
+from apps.channels.transport.http import NOT_STARTED, fetch
 from apps.channels.unmapped import count_unmapped
 from ums_site.clock import boottime
 from ums_site.failpoints import failpoint
@@ -78,6 +79,7 @@ class Sending:
         self.client = client
         self.stop_at = stop_at
         self.flights: list[Flight] = []
+        self.ready: deque[tuple[Call, Request]] = deque()  # wait for tokens and a free line (pace.py)
         self.leave_as = ""  # set once no further window may open: the state that the batch goes to
         self.pause = 0.0
         self.stopped = False
@@ -151,31 +153,13 @@ class Sending:
         return [item for item in items if item.delivery_id not in late]
 
     def _affordable(self, groups: list[list[Item]]) -> list[list[Item]]:
-        """The first groups that the account's and then the campaign's bucket allow; the others keep their turn."""
-        wanted = sum(len(group) for group in groups)
-        if not wanted:
+        """The first groups that the account's and the campaign's bucket have tokens for; the others keep their turn."""
+        if not groups or not pace.is_paced(self.order):
             return groups
-        granted = wanted
-        account, campaign = self.order.account_row, self.order.campaign
-        if account.rate_per_second:
-            granted = take_tokens(f"account:{account.pk}", granted, self.order.spare)
-        if campaign.pace_per_second and granted:
-            granted = take_tokens(f"campaign:{campaign.pk}", granted)
-        if granted == wanted:
-            return groups
-        affordable, used = [], 0
-        for group in groups:
-            if used + len(group) > granted:
-                break
-            affordable.append(group)
-            used += len(group)
-        self.leave_as, self.pause = "READY", self._next_token_in()
-        return affordable
-
-    def _next_token_in(self) -> float:
-        rates = [self.order.account_row.rate_per_second, self.order.campaign.pace_per_second]
-        slowest = min(float(rate) for rate in rates if rate)
-        return min(1.0, max(0.1, 1.0 / slowest))
+        granted = pace.affordable(self.order, groups, [len(call.group) for call, _request in self.ready])
+        if len(granted) < len(groups):
+            self.leave_as, self.pause = "READY", pace.next_token_in(self.order)
+        return granted
 
     def _reserve(self, groups: Sequence[list[Item]]) -> bool:
         """Gets keys from the provider for those that have none; False where it refused: then nothing is sent now."""
@@ -206,7 +190,7 @@ class Sending:
     def _start(self, window: Window) -> None:
         flight = Flight(self, window, sum(len(group) for group in window.groups))
         self.flights.append(flight)
-        account, build, start = self.order.account, self.order.adapter.build, self.client.start
+        account, build, paced = self.order.account, self.order.adapter.build, pace.is_paced(self.order)
         for group in window.groups:
             envelopes = [item.envelope for item in group if item.envelope is not None]
             try:
@@ -217,7 +201,33 @@ class Sending:
                 self._keep(flight, group, refused)
                 self.judge(refused)
             else:
-                start(Call(flight, group, envelopes), request, window.start_by)
+                call = Call(flight, group, envelopes)
+                if paced:
+                    self.ready.append((call, request))
+                else:
+                    self.client.start(call, request, window.start_by)
+
+    def begin_ready(self) -> None:
+        """Begins the calls that the buckets and free lines allow now; what waited for too long never begins."""
+        now = boottime()
+        while self.ready and self.ready[0][0].flight.window.start_by <= now:
+            self._not_begun(self.ready.popleft()[0])
+        lines = self.order.account_row.max_in_flight - self.client.in_flight
+        first = list(islice(self.ready, max(0, lines)))
+        if first:
+            granted = pace.take(self.order, [len(call.group) for call, _request in first])
+            failpoint("after_tokens")
+            for call, request in first[:granted]:
+                self.ready.popleft()
+                self.client.start(call, request, call.flight.window.start_by)
+
+    def drop_ready(self) -> None:
+        """What waits for tokens is not begun any more."""
+        while self.ready:
+            self._not_begun(self.ready.popleft()[0])
+
+    def _not_begun(self, call: Call) -> None:
+        self._keep(call.flight, call.group, NOT_STARTED.outcome())
 
     def note(self, call: Call, answer: Answer | TransportFault) -> Outcome:
         """Keeps what an answer means for each row of its call; returns what it says of the account. Writes nothing."""
@@ -297,14 +307,3 @@ class Sending:
         if not tokens.refused(self.order.account_row, self.order.token_version):
             open_breaker(self.order.account_row, stale.words)
             self.stopped = True
-
-
-def take_tokens(key: str, want: int, spare: int = 0) -> int:
-    """How many of `want` the bucket `key` grants now; all where there is no such bucket. Tokens are never given back.
-
-    `spare` tokens are left in it for whoever may not wait; at least one can be had where it is full.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT take_tokens(%s, %s, %s)", [key, want, spare])
-        granted: Any = cursor.fetchone()[0]
-    return int(granted)
