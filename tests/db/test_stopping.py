@@ -18,14 +18,21 @@ from django.utils import timezone
 
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Attempt, Batch, Campaign, Delivery, PauseRule, StopSwitch
+from apps.campaigns.pipeline.dispatch import _order
 from apps.campaigns.pipeline.expand import expand_next
+from apps.campaigns.pipeline.lease import lease
 from apps.campaigns.pipeline.reap import tick
+from apps.campaigns.pipeline.sending import Sending
+from apps.campaigns.pipeline.transports import Tally
 from apps.campaigns.services import cancel_campaign, change_pace, pass_canary, pause_campaign, resume_campaign
 from apps.campaigns.stopping import release_switch, set_switch, switches_set, would_stop
 from apps.campaigns.tasks import drain
 from apps.channels.models import ChannelAccount, RateBucket
 from apps.operators.models import AuditEvent
+from apps.partners.allowances import save_allowance
+from apps.partners.models import Allowance
 from tests.db.conftest import PUSH_THEN_SMS, SMS, World
+from ums_site.clock import boottime
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -182,6 +189,26 @@ def test_never_more_than_the_canary_before_its_verdict(world: World) -> None:
     assert AuditEvent.objects.get(verb="pass_canary").detail["verdict"] == "tried=10 failed=0 unknown=0"
     world.run(campaign)
     assert len(world.ledger()) == 40
+
+
+@pytest.mark.parametrize("held_by", ["pace", "budget", "switch after the lease"])
+def test_what_does_not_go_uses_no_share_of_the_canary(world: World, held_by: str) -> None:
+    """Else a slow campaign would be judged by its first message alone."""
+    pace = Decimal(2) if held_by == "pace" else None
+    if held_by == "budget":
+        room = Allowance(name="l", unit="pieces", period="day", business_line=world.line, most=Decimal(3))
+        save_allowance(actor="boss", allowance=room)
+    campaign = planned(world, 40, canary_size=10, pace_per_second=pace)
+    if held_by == "switch after the lease":
+        sending = Sending(_order(lease("bulk"), lambda: None), None, Tally(), boottime() + 60)  # type: ignore[arg-type]
+        set_switch(actor="boss", scope="everything", reason="x")
+        sending.open_window()
+        assert sending.leave_as == "READY"
+    else:
+        drain("bulk", 2)
+    gone = Attempt.objects.filter(delivery_id__gte=campaign.pk).count()
+    held = Campaign.objects.get(pk=campaign.pk)
+    assert gone < 10 and (held.canary_left, held.canary_judge_at) == (10 - gone, None)
 
 
 def test_who_dies_after_an_intent_has_used_up_a_share_of_the_canary(world: World) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from apps.campaigns.pipeline import gate
+from apps.campaigns.pipeline import canary, gate
 from apps.campaigns.pipeline.columns import numbers, texts
 from apps.campaigns.pipeline.doubt import in_doubt
 from apps.campaigns.pipeline.order import Item, LeaseLost, NotNow, Order, Window
@@ -56,6 +56,9 @@ def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Wind
     timers, batch = settings.UMS_TIMERS, order.batch
     began = boottime()
     with transaction.atomic(), connection.cursor() as cursor:
+        room = None
+        if order.campaign.canary_left is not None:
+            room = canary.lock_left(cursor, order.campaign.pk)
         cursor.execute(FENCE, [timers.lease, batch.pk, batch.epoch, timers.lease_margin])
         held = cursor.fetchone()
         if held is None:
@@ -69,6 +72,8 @@ def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Wind
         if stopped:
             not_sent = not_sent + [item for group in groups for item in group]
             groups = []
+        if room is not None:
+            groups = _within(groups, room)
         gate.take(cursor, gate.Asked(order, now, price), [item for group in groups for item in group])
         not_sent = not_sent + [item for group in groups for item in group if not item.sendable]
         groups = [[item for item in group if item.sendable] for group in groups]
@@ -76,9 +81,19 @@ def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Wind
         gate.note_marks(cursor, order, not_sent)
         started = _write_intents(cursor, order, [group for group in groups if group])
         give_back(cursor, _taken_in_vain(groups, started))
+        if room is not None:
+            firsts = [item for group in groups for item in group if item.number == 1 and item.delivery_id in started]
+            canary.use(cursor, order.campaign.pk, len(firsts))
         failpoint("intent_before_commit")
     kept = [[item for item in group if item.delivery_id in started] for group in groups]
     return Window([group for group in kept if group], began + timers.start_by, now, price)
+
+
+def _within(groups: list[list[Item]], room: int) -> list[list[Item]]:
+    """Without the first tries that the canary has no room for: they keep their turn."""
+    firsts = [item.delivery_id for group in groups for item in group if item.number == 1 and item.sendable]
+    late = set(firsts[room:])
+    return [[item for item in group if item.delivery_id not in late] for group in groups]
 
 
 def _taken_in_vain(groups: list[list[Item]], started: set[int]) -> list[Taken]:

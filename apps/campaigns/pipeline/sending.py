@@ -17,9 +17,8 @@ from typing import Literal, NamedTuple
 from django.conf import settings
 
 from apps.campaigns.ambiguity import After, History, after
-from apps.campaigns.pipeline import gate, pace
+from apps.campaigns.pipeline import canary, gate, pace
 from apps.campaigns.pipeline.calls import grouped, keys_of_their_own
-from apps.campaigns.pipeline.canary import take_canary
 from apps.campaigns.pipeline.intent import intend
 from apps.campaigns.pipeline.lease import close_breaker, open_breaker, slow_down
 from apps.campaigns.pipeline.order import Item, LeaseLost, NotNow, Order, Window
@@ -138,18 +137,18 @@ class Sending:
         return min(LARGEST_WINDOW, self.order.account_row.max_in_flight)
 
     def _within_canary(self, items: list[Item]) -> list[Item]:
-        """Those that may go while the campaign's canary is out; the others keep their turn, and wait for its verdict.
+        """Those that the campaign's canary has room for now; the others keep their turn. The intent counts exactly.
 
         A row that was tried before is in the canary already.
         """
         if self.order.campaign.canary_left is None:
             return items
+        left = canary.left_now(self.order.campaign.pk)
         fresh = [item for item in items if item.number == 1 and item.sendable]
-        granted = take_canary(self.order.campaign.pk, len(fresh))
-        if granted == len(fresh):
+        if left is None or left >= len(fresh):
             return items
         self.leave_as = "READY"
-        late = {item.delivery_id for item in fresh[granted:]}
+        late = {item.delivery_id for item in fresh[left:]}
         return [item for item in items if item.delivery_id not in late]
 
     def _affordable(self, groups: list[list[Item]]) -> list[list[Item]]:
