@@ -31,11 +31,11 @@ CANDIDATES = """
 SELECT d.id, d.message_id, d.recipient_id, d.binding_id, d.attempts, d.burnt, d.solo, d.provider_key, d.first_intent_at,
        d.reason, b.address, b.address_hash,
        NOT d.may_duplicate AND {in_doubt}, {values},
-       CASE WHEN b.state <> 'ACTIVE' THEN 'address_invalid'
+       CASE WHEN b.state IS DISTINCT FROM 'ACTIVE' THEN 'address_invalid'
             WHEN r.id IS NOT NULL AND {blocked_recipient} THEN 'blacklisted'
             WHEN {blocked_binding} THEN 'address_blacklisted' ELSE '' END
 FROM campaigns_delivery d
-JOIN users_binding b ON b.id = d.binding_id
+LEFT JOIN users_binding b ON b.id = d.binding_id
 {values_join}
 WHERE d.id > %s AND d.id <= %s AND d.batch_id = %s
   AND (d.state = 'PENDING' OR (d.state = 'HELD' AND d.held_until <= now()))
@@ -47,7 +47,10 @@ NO_VALUES_JOIN = "CROSS JOIN LATERAL (SELECT d.recipient_id AS id) r"
 
 
 def candidates(order: Order, most: int) -> list[Item]:
-    """The next rows that are due, rendered; nothing is written. Moves the order's cursor."""
+    """The next rows that are due, rendered; nothing is written. Moves the order's cursor.
+
+    One whose address was deleted meanwhile is among them, and called off: a row that nobody reads would wait for ever.
+    """
     line, account = order.campaign.business_line_id, order.batch.account_id
     of_class = order.campaign.message_class
     by_address, address_values = blocked_binding(message_class=of_class, business_line_id=line, account_id=account)
@@ -87,7 +90,7 @@ def _item(order: Order, row: Sequence[Any]) -> Item:
     delivery_id, message_id, person, binding, attempts, burnt, solo, key, first_intent_at, before, *rest = row
     sealed, hashed, doubted, *values, stop = rest
     item = Item(
-        delivery_id, message_id, person, binding, attempts + 1, burnt, solo, key, first_intent_at, bytes(hashed),
+        delivery_id, message_id, person, binding, attempts + 1, burnt, solo, key, first_intent_at, bytes(hashed or b""),
         before=before, cancelled=stop, doubted=doubted,
     )  # fmt: skip
     if stop:
