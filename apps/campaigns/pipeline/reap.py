@@ -103,6 +103,12 @@ UPDATE campaigns_delivery d SET state = v.state, reason = v.reason, held_until =
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::timestamptz[], %s::boolean[]) AS v(id, state, reason, held_until, stamp)
 WHERE d.id = v.id AND d.state = 'SENDING'
 """
+# With the moment when the first of them is tried again: what else waits in the batch may wait for longer.
+TRY_AGAIN = """
+UPDATE campaigns_batch b SET suspect_at = NULL, suspect_epoch = NULL, not_before = least(b.not_before, v.due),
+       state = CASE WHEN v.due IS NOT NULL AND b.state = 'DONE' THEN 'READY' ELSE b.state END
+FROM (SELECT %s::timestamptz AS due) v WHERE b.id = %s
+"""
 
 
 def _judge_suspect() -> bool:
@@ -124,12 +130,7 @@ def _judge_suspect() -> bool:
         if decided:
             alone = capabilities.recipients_per_call == 1 or not capabilities.reserves_keys
             cursor.execute(JUDGE, [alone, *[list(column) for column in zip(*decided, strict=True)]])
-        wake = any(state == "HELD" for _id, state, *_rest in decided)
-        cursor.execute(
-            "UPDATE campaigns_batch SET suspect_at = NULL, suspect_epoch = NULL, "
-            "state = CASE WHEN %s AND state = 'DONE' THEN 'READY' ELSE state END WHERE id = %s",
-            [wake, batch.pk],
-        )
+        cursor.execute(TRY_AGAIN, [min((one[3] for one in decided if one[1] == "HELD"), default=None), batch.pk])
         settle_batch(batch)
     return True
 

@@ -260,8 +260,9 @@ def settle_batch(batch: Batch) -> None:
         poll = (accepted and asks.receipts.polled) or (unknown and asks.can_query)
         cursor.execute(
             "UPDATE campaigns_batch SET follow_up_at = %s, poll_at = CASE WHEN %s THEN coalesce(poll_at, %s) END, "
-            "state = CASE WHEN %s AND state = 'DONE' THEN 'READY' ELSE state END WHERE id = %s",
-            [look_at, bool(poll), _first_poll(now, look_at), reopened, batch.pk],
+            "state = CASE WHEN %s AND state = 'DONE' THEN 'READY' ELSE state END, "
+            "not_before = CASE WHEN %s THEN least(not_before, now()) ELSE not_before END WHERE id = %s",
+            [look_at, bool(poll), _first_poll(now, look_at), reopened, reopened, batch.pk],
         )
 
 
