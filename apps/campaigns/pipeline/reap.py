@@ -14,6 +14,7 @@ from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.failover import fail_over
 from apps.campaigns.pipeline.money import keep_budgets
 from apps.campaigns.pipeline.offline import expire_due
+from apps.campaigns.pipeline.over import end_what_is_over
 from apps.campaigns.pipeline.pulse import judge_canaries, pause_what_fails
 from apps.campaigns.pipeline.settle import settle_batch
 from apps.campaigns.scheduling import launch_due
@@ -86,6 +87,7 @@ def tick() -> None:
         pause_what_fails()
         judge_canaries()
         expire_due()
+        end_what_is_over()
         fail_over()
         cursor.execute(FINISHED)
         cursor.execute(LANES_WITH_WORK, [list(session_kinds())])
