@@ -248,7 +248,7 @@ def test_too_many_failures_pause_a_campaign_once(world: World) -> None:
     world.script("aliyun", "refuse(isv.MOBILE_NUMBER_ILLEGAL)", match="every:2@1")
     campaign = planned(world, 60, pace_per_second=Decimal(8))
     world.run(campaign, until=lambda: campaign.state == "PAUSED")
-    assert 0 < Delivery.objects.filter(state="PENDING").count() < 50
+    assert 0 < Delivery.objects.filter(state="PENDING").count() <= 50
     assert campaign.pause_reason.startswith("auto: failed=")
     resume_campaign(actor="boss", campaign=campaign)
     world.outside.call("DELETE", "/_sim/ctl")
