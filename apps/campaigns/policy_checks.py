@@ -11,6 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from apps.templates.bodies import VARIANT
+from ums_site.keepable import keepable
 
 MODES = ("all", "first", "smart")
 GOALS = ("accepted", "delivered", "read", "clicked")
@@ -21,7 +22,7 @@ MOST_CHANNELS = 30
 HEAVIEST = 1000
 LONGEST = timedelta(days=30)
 LONGEST_FAILOVER = timedelta(hours=1)
-MONEY = re.compile(r"\d{1,7}(\.\d{1,5})?")
+MONEY = re.compile(r"[0-9]{1,7}(\.[0-9]{1,5})?")
 # What a policy may hold; a word beside these is a slip of the pen that would silently change who gets what.
 POLICY_WORDS = frozenset(
     [
@@ -49,6 +50,8 @@ def problems(policy: object) -> Problems:
         found.update(_step_problems(f"steps[{number}]", step))
     found.update(_seconds_problem("expires_seconds", policy.get("expires_seconds"), LONGEST))
     found.update(_plan_problems(policy))
+    if not keepable(policy):
+        found["steps"] = "A text holds a character that cannot be kept (NUL, or half of one): leave it out."
     return found
 
 
@@ -109,6 +112,8 @@ def _channel_problems(place: str, channel: object) -> Problems:
     if not isinstance(channel, Mapping) or not (channel.get("account") or channel.get("vendors")):
         return {f"{place}.account": "Name the code of the account to send over, or several as `vendors`."}
     found = _unknown_words(f"{place}.", channel, CHANNEL_WORDS)
+    if not isinstance(channel.get("account") or "", str):
+        found[f"{place}.account"] = "Name the code of the account to send over."
     if channel.get("account") and channel.get("vendors"):
         found[f"{place}.vendors"] = "Name either one account or several vendors, not both."
     elif "vendors" in channel:
@@ -128,7 +133,7 @@ def _vendors_problems(place: str, vendors: object) -> Problems:
         return {place: "A group needs a list of at least two vendors; for one, name it as `account`."}
     found: Problems = {}
     for number, vendor in enumerate(vendors):
-        if not isinstance(vendor, Mapping) or not vendor.get("account"):
+        if not isinstance(vendor, Mapping) or not _is_name(vendor.get("account")):
             found[f"{place}[{number}].account"] = "Name the code of the account to send over."
             continue
         found.update(_unknown_words(f"{place}[{number}].", vendor, VENDOR_WORDS))

@@ -33,6 +33,7 @@ SENTENCES = [
     gettext_noop("Name the code of the account to send over, or several as `vendors`."),
     gettext_noop("Name either one account or several vendors, not both."),
     gettext_noop("Name one tag."),
+    gettext_noop("A text holds a character that cannot be kept (NUL, or half of one): leave it out."),
     gettext_noop("Name a variant of the text: small letters, digits and hyphens, at most 30."),
     gettext_noop("A group needs a list of at least two vendors; for one, name it as `account`."),
     gettext_noop("Name the code of the account to send over."),

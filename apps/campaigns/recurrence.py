@@ -28,6 +28,7 @@ CatchUp = Literal["none", "latest", "all"]
 ON_TIME = timedelta(minutes=1)  # what starts within it is on time; beat looks every second
 LONGEST_REST = 60  # days without a working day after which a moved occurrence is given up
 MOST_DUE = 500  # looked at in one go; what is left comes with the next
+FARTHEST = timedelta(days=366 * 50)  # what does not happen within fifty years never does
 FIELDS = re.compile(r"(?:[0-9*,/\-#?L]|[A-Za-z]{3})+")
 RANDOM = re.compile(r"(?i)(?<![a-z])[hr](?![a-z])")
 
@@ -133,7 +134,7 @@ def check(rule: Rule) -> None:
 
 
 def occurrences(rule: Rule, after: datetime) -> Iterator[Occurrence]:
-    """Every occurrence strictly after a moment (aware), in order, without end unless days off leave none. A valid rule."""
+    """Every occurrence strictly after a moment (aware) and within FARTHEST of it, in order. A valid rule."""
     zone, last = ZoneInfo(rule.zone), after
     for nominal, moved in _wall_times(rule, after.astimezone(zone).replace(tzinfo=None, fold=0)):
         at, note = instant(moved, zone)
@@ -149,7 +150,7 @@ def _wall_times(rule: Rule, start: datetime) -> Iterator[tuple[datetime, datetim
     if days is None:
         yield from ((one, one) for one in _cron(rule.cron, start - timedelta(minutes=1)))
     elif rule.on_day_off == "skip":
-        yield from ((one, one) for one in _cron(rule.cron, start - timedelta(minutes=1)) if days.working(one.date()))
+        yield from ((one, one) for one in _worked(rule.cron, days, start - timedelta(minutes=1)))
     else:
         step = 1 if rule.on_day_off == "next" else -1
         begin = _rest_before(days, start.date()) if step == 1 else start.date()
@@ -170,13 +171,31 @@ def _rest_before(days: WorkingDays, day: date) -> date:
     return day
 
 
-def _cron(expression: str, start: datetime) -> Iterator[datetime]:
+def _worked(expression: str, days: WorkingDays, start: datetime) -> Iterator[datetime]:
+    """Those of working days. A day off is passed over whole: every minute of every Saturday would take hours to leave out."""
+    end, at = start + FARTHEST, start
+    while at < end:
+        for one in _cron(expression, at, end):
+            if not days.working(one.date()):
+                at = datetime.combine(one.date(), time(23, 59))
+                break
+            yield one
+        else:
+            return
+
+
+def _cron(expression: str, start: datetime, end: datetime | None = None) -> Iterator[datetime]:
+    """Wall times after `start`, none after `end`."""
     reader = croniter(expression, start.replace(second=0, microsecond=0))
+    last = end or start + FARTHEST
     while True:
         try:
-            yield reader.get_next(datetime)
+            one = reader.get_next(datetime)
         except ValueError:  # nothing within fifty years
             return
+        if one > last:
+            return
+        yield one
 
 
 class Judged(NamedTuple):

@@ -94,7 +94,7 @@ class ScheduleForm(forms.Form):
     )  # fmt: skip
     pace_per = forms.ChoiceField(label=_("per"), choices=PACE_PER, required=False)
     expires_minutes = forms.IntegerField(
-        label=_("Each campaign expires after minutes"), required=False, min_value=1,
+        label=_("Each campaign expires after minutes"), required=False, min_value=1, max_value=30 * 24 * 60,
         help_text=_("Counted from its time. Empty: as the policy says."),
     )  # fmt: skip
 

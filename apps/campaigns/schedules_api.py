@@ -16,7 +16,7 @@ from apps.campaigns import serializers as bodies
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Calendar, Policy, Schedule, ScheduleRun
 from apps.campaigns.models.times import SHANGHAI
-from apps.campaigns.scheduling import coming, save_schedule, set_schedule_state
+from apps.campaigns.scheduling import LONGEST_EXPIRY, coming, save_schedule, set_schedule_state
 from apps.campaigns.states import MessageClass
 from apps.templates.models import MessageTemplate, TemplateVersion
 
@@ -45,7 +45,9 @@ class ScheduleBody(serializers.Serializer):
     pace_per_second = serializers.DecimalField(
         max_digits=13, decimal_places=6, required=False, allow_null=True, help_text="0.5 is thirty a minute."
     )
-    expires_after_seconds = serializers.IntegerField(required=False, allow_null=True, min_value=1)
+    expires_after_seconds = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=int(LONGEST_EXPIRY.total_seconds())
+    )
 
     def get_fields(self) -> dict[str, Any]:
         """`class` is no name that Python gives."""
@@ -57,7 +59,7 @@ class ScheduleAnswer(ScheduleBody):
 
     id = serializers.CharField()
     state = serializers.CharField(help_text="ACTIVE, PAUSED or ENDED.")
-    next = serializers.ListField(child=serializers.DateTimeField(), help_text="The next occurrences.")
+    next = serializers.ListField(child=serializers.DateTimeField(), help_text="The next occurrences; in the list one.")
     runs = serializers.ListField(child=serializers.DictField(), help_text="The newest runs, of one schedule only.")
 
 
@@ -91,7 +93,7 @@ class SchedulesView(APIView):
     )
     def get(self, request: Request) -> Response:
         found = _of_line(request).order_by("-id")[:MOST_LISTED]
-        return Response([_told(one) for one in found])
+        return Response([_told(one, {"next": [one.next_at] if one.next_at else []}) for one in found])
 
     @extend_schema(
         operation_id="add_schedule", summary="Make a schedule", request=ScheduleBody, examples=[EXAMPLE],
@@ -108,7 +110,7 @@ class ScheduleView(APIView):
     @extend_schema(operation_id="schedule", summary="One schedule", responses={200: ScheduleAnswer, **REFUSED})
     def get(self, request: Request, schedule_id: str) -> Response:
         held = _one(request, schedule_id)
-        return _nobody() if held is None else Response(_told(held, runs=True))
+        return _nobody() if held is None else Response(_told(held, _coming(held) | _runs(held)))
 
     @extend_schema(
         operation_id="change_schedule", summary="Change a schedule", request=ScheduleBody,
@@ -167,7 +169,7 @@ def _save(request: Request, schedule: Schedule, status: int) -> Response:
         saved = save_schedule(actor=request.user, schedule=schedule)
     except CampaignError as refused:
         return _bad({NAMES.get(refused.field, refused.field) or "body": refused.message})
-    return Response(_told(saved), status=status)
+    return Response(_told(saved, _coming(saved)), status=status)
 
 
 def _fill(schedule: Schedule, said: dict[str, Any]) -> dict[str, str]:
@@ -181,6 +183,8 @@ def _fill(schedule: Schedule, said: dict[str, Any]) -> dict[str, str]:
     schedule.misfire_grace = timedelta(seconds=said["misfire_grace_seconds"])
     seconds = said.get("expires_after_seconds")
     schedule.expires_after = timedelta(seconds=seconds) if seconds else None
+    if said["audience"].get("kind", "filter") != "filter":
+        found["audience"] = _("Name people by tags, attributes or user ids: imported lists are sent to in the console.")
     template = MessageTemplate.objects.filter(code=said["template"]).first()
     policy = Policy.objects.filter(code=said["policy"]).first()
     schedule.calendar = Calendar.objects.filter(name=said.get("calendar", "")).first() if said.get("calendar") else None
@@ -203,14 +207,15 @@ def _fill(schedule: Schedule, said: dict[str, Any]) -> dict[str, str]:
 
 def _state(request: Request, held: Schedule, state: str) -> Response:
     try:
-        return Response(_told(set_schedule_state(actor=request.user, schedule=held, state=state), runs=True))
+        held = set_schedule_state(actor=request.user, schedule=held, state=state)
+        return Response(_told(held, _coming(held) | _runs(held)))
     except CampaignError as refused:
         return _bad({NAMES.get(refused.field, refused.field) or "state": refused.message})
 
 
-def _told(held: Schedule, runs: bool = False) -> dict[str, Any]:
+def _told(held: Schedule, more: dict[str, Any]) -> dict[str, Any]:
     version = held.template_version
-    told: dict[str, Any] = {
+    return more | {
         "id": str(held.pk), "name": held.name, "state": held.state, "cron": held.cron, "zone": held.zone,
         "class": held.message_class, "template": held.template.code, "version": version.number if version else None,
         "policy": held.policy.code, "audience": held.audience,
@@ -218,11 +223,15 @@ def _told(held: Schedule, runs: bool = False) -> dict[str, Any]:
         "catch_up": held.catch_up, "misfire_grace_seconds": int(held.misfire_grace.total_seconds()),
         "starts_at": held.starts_at, "ends_at": held.ends_at, "pace_per_second": held.pace_per_second,
         "expires_after_seconds": int(held.expires_after.total_seconds()) if held.expires_after else None,
-        "next": [one.at for one in coming(held, NEXT)] if held.state == Schedule.State.ACTIVE else [],
     }  # fmt: skip
-    if runs:
-        told["runs"] = [_run(one) for one in held.runs.order_by("-nominal_at", "-id")[:RUNS]]
-    return told
+
+
+def _coming(held: Schedule) -> dict[str, Any]:
+    return {"next": [one.at for one in coming(held, NEXT)] if held.state == Schedule.State.ACTIVE else []}
+
+
+def _runs(held: Schedule) -> dict[str, Any]:
+    return {"runs": [_run(one) for one in held.runs.order_by("-nominal_at", "-id")[:RUNS]]}
 
 
 def _run(run: ScheduleRun) -> dict[str, Any]:

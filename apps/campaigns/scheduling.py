@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
@@ -38,6 +38,8 @@ from ums_site.failpoints import failpoint
 
 log = structlog.get_logger(__name__)
 LONGEST_GRACE = timedelta(days=7)
+LONGEST_EXPIRY = timedelta(days=30)
+FARTHEST_START = timedelta(days=3660)
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,26 @@ def bad_rule_in_words(bad: BadRule) -> str:
     }[bad.code]  # fmt: skip
 
 
-def coming(schedule: Schedule, count: int, after: datetime | None = None) -> list[Occurrence]:
-    """The next occurrences, saved or not. Raises CampaignError where the rule cannot be followed."""
+def coming(schedule: Schedule, count: int, *, until: datetime | None = None) -> list[Occurrence]:
+    """The next occurrences, saved or not; those up to `until`, if given, and one more. Raises CampaignError where the
+    rule cannot be followed."""
     rule = rule_of(schedule)
     try:
         check(rule)
     except BadRule as bad:
         raise CampaignError(bad_rule_in_words(bad), bad.field) from bad
-    begin = after or schedule.after_at
+    begin = schedule.after_at
     if schedule.starts_at is not None:
         begin = max(begin, schedule.starts_at - timedelta(microseconds=1))
-    return list(islice(_until_end(schedule, occurrences(rule, begin)), count))
+    found = _until_end(schedule, occurrences(rule, begin))
+    return list(islice(found if until is None else _and_one_more(found, until), count))
+
+
+def _and_one_more(found: Iterable[Occurrence], until: datetime) -> Iterator[Occurrence]:
+    for one in found:
+        yield one
+        if one.at > until:
+            return
 
 
 def _until_end(schedule: Schedule, found: Iterable[Occurrence]) -> Iterable[Occurrence]:
@@ -102,8 +113,10 @@ def save_schedule(*, actor: object, schedule: Schedule) -> Schedule:
     _check_what(schedule)
     if not timedelta(0) <= schedule.misfire_grace <= LONGEST_GRACE:
         raise CampaignError(_("Give a time from nothing to seven days."), "misfire_grace")
-    if schedule.expires_after is not None and schedule.expires_after <= timedelta(0):
-        raise CampaignError(_("Give more than nothing, or leave it empty."), "expires_after")
+    if schedule.expires_after is not None and not timedelta(0) < schedule.expires_after <= LONGEST_EXPIRY:
+        raise CampaignError(_("Give more than nothing and at most thirty days, or leave it empty."), "expires_after")
+    if schedule.starts_at is not None and schedule.starts_at > database_now() + FARTHEST_START:
+        raise CampaignError(_("Choose a time within the next ten years."), "starts_at")
     if schedule.on_day_off != Schedule.OnDayOff.SEND and schedule.calendar is None:
         raise CampaignError(_("Choose the calendar that says which days are off."), "calendar")
     if schedule.pk:
@@ -161,6 +174,8 @@ def _count_from(schedule: Schedule, now: datetime) -> None:
     """The next occurrence is the first after now: what was due under another rule or in a pause is not made up for."""
     schedule.after_at = now
     following = coming(schedule, 1)
+    if not following and schedule.ends_at is None:
+        raise CampaignError(bad_rule_in_words(BadRule("cron", "never")), "cron")
     if not following:
         raise CampaignError(_("It would never happen: the time from and until leaves no occurrence."), "ends_at")
     schedule.next_at = following[0].at
@@ -220,12 +235,9 @@ def _launch_one() -> bool:
             return False
         now = transaction_now()
         try:
-            found = coming(schedule, MOST_DUE)
+            found = coming(schedule, MOST_DUE, until=now)
         except CampaignError as refused:  # its calendar or the zones of this machine changed: it can go on no more
-            schedule.state, schedule.next_at = Schedule.State.PAUSED, None
-            audit.record(
-                actor=OfSchedule(schedule), verb="pause_schedule", what=schedule, detail={"why": refused.message}
-            )
+            _cannot_go_on(schedule, refused.message)
             found = []
         due = [one for one in found if one.at <= now]
         for judged in judge(due, now, schedule.catch_up, schedule.misfire_grace):  # type: ignore[arg-type]
@@ -243,8 +255,16 @@ def _go_on(schedule: Schedule, due: list[Occurrence], found: list[Occurrence]) -
     if schedule.state == Schedule.State.ACTIVE:
         following = found[len(due) : len(due) + 1] or coming(schedule, 1)
         schedule.next_at = following[0].at if following else None
-        schedule.state = Schedule.State.ACTIVE if following else Schedule.State.ENDED
+        if not following and schedule.ends_at is None:  # days off leave nothing of it
+            _cannot_go_on(schedule, bad_rule_in_words(BadRule("cron", "never")))
+        elif not following:
+            schedule.state = Schedule.State.ENDED
     schedule.save(update_fields=["after_at", "next_at", "state"])
+
+
+def _cannot_go_on(schedule: Schedule, why: str) -> None:
+    schedule.state, schedule.next_at = Schedule.State.PAUSED, None
+    audit.record(actor=OfSchedule(schedule), verb="pause_schedule", what=schedule, detail={"why": why})
 
 
 CLAIM = """

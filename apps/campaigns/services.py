@@ -109,8 +109,8 @@ def checked_audience(audience: Mapping[str, Any]) -> dict[str, Any]:
     """
     if audience.get("kind") == "list":
         number = audience.get("list")
-        done = TargetList.objects.filter(pk=number, state=TargetList.State.DONE, dry_run=False)
-        if not isinstance(number, int) or not done.exists():
+        done = TargetList.objects.filter(state=TargetList.State.DONE, dry_run=False)
+        if not isinstance(number, int) or isinstance(number, bool) or not done.filter(pk=number).exists():
             raise CampaignError(_("Choose an imported list that is complete."), "audience")
         return {"kind": "list", "list": number}
     try:

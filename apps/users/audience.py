@@ -26,6 +26,7 @@ from apps.users.protection import (
     blocked_binding,
     blocked_recipient,
 )
+from ums_site.keepable import keepable
 
 __all__ = [
     "BadAudience",
@@ -61,6 +62,8 @@ def validate(definition: Mapping[str, Any]) -> dict[str, Any]:
         raise BadAudience(
             _("Unknown fields: %(fields)s. Known are %(known)s."), fields=", ".join(unknown), known=", ".join(PARTS)
         )
+    if not keepable(definition):
+        raise BadAudience(_("A text holds a character that cannot be kept (NUL, or half of one): leave it out."))
     if definition.get("kind", "filter") != "filter":
         raise BadAudience(_("kind: only “filter” is known."))
     held: dict[str, Any] = {"kind": "filter"}

@@ -80,8 +80,9 @@ def unsubscribe(asking: Asking, *, everything: bool, evidence: str) -> None:
 
 @transaction.atomic
 def subscribe_again(asking: Asking, *, evidence: str) -> None:
-    """Gives consent again as widely as it was taken back by a link or a reply."""
-    _record(asking, GIVEN, is_off(asking) == Scope.EVERYWHERE, evidence)
+    """Gives consent again as widely as it was taken back. Where it was not, a link is no proof that anybody agreed."""
+    if off := is_off(asking):
+        _record(asking, GIVEN, off == Scope.EVERYWHERE, evidence)
 
 
 def is_off(asking: Asking) -> str:

@@ -104,6 +104,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "templte": (single(templte="x"), "template"),
     "ceiling_per_person": (single(ceiling_per_person="0.10"), "with `steps` only"),
     "steps[0].channels": (single(policy=None, steps=[{}]), "at least one"),
+    "steps[0].channels[0].account": (single(policy=None, steps=[{"channels": [{"account": ["x"]}]}]), "Name the code"),
+    "steps[0].channels[0].vendors[0].account": (
+        single(policy=None, steps=[{"channels": [{"vendors": [{"account": {}}, {"account": "sms-main"}]}]}]), "Name the code",
+    ),
+    "steps": (single(policy=None, steps=[{"channels": [{"account": "sms-main", "only_tag": "\0"}]}]), "cannot be kept"),
     "body": (single(variables={"name": "\ud800", "balance": "1"}), "half a character"),
 }  # fmt: skip
 

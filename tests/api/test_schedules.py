@@ -79,6 +79,13 @@ def test_a_schedule_from_its_making_to_its_end(bank: Caller, callers: Callable[[
         ({"audience": {"tags": ["x"]}}, "audience"),
         ({"name": None}, "name"),
         ({"misfire_grace_seconds": -1}, "misfire_grace_seconds"),
+        ({"expires_after_seconds": 10**18}, "expires_after_seconds"),
+        ({"starts_at": "9999-12-31T00:00:00Z"}, "starts_at"),
+        ({"audience": {"tags_any": ["a\0"]}}, "audience"),
+        ({"audience": {"tags_any": ["\ud800"]}}, "audience"),
+        ({"audience": {"attributes": {"a\0": 1}}}, "audience"),
+        ({"audience": {"kind": "list", "list": 1}}, "audience"),
+        ({"audience": {"kind": ["filter"]}}, "audience"),
     ],
 )
 def test_what_is_wrong_is_named(bank: Caller, changes: dict[str, Any], field: str) -> None:

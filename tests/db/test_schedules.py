@@ -20,7 +20,7 @@ from apps.campaigns.models import ApprovalRule, Calendar, Campaign, Policy, Sche
 from apps.campaigns.pipeline.reap import tick
 from apps.campaigns.scheduling import launch_due, save_schedule, set_schedule_state
 from apps.campaigns.services import create_campaign
-from apps.operators.models import Operator
+from apps.operators.models import AuditEvent, Operator
 from apps.templates.models import MessageTemplate
 from apps.templates.services import publish_version
 from tests.conftest import ROOT
@@ -164,6 +164,25 @@ def test_a_run_that_needs_approval_waits_for_it(world: World, policy: Policy) ->
     campaign = Campaign.objects.earliest("id")
     assert campaign.state == "AWAITING_APPROVAL"
     assert campaign.created_by == author, "who made the schedule may not approve what it sends"
+
+
+def test_a_calendar_that_leaves_nothing_of_it_pauses_a_schedule_and_stops_no_other(
+    world: World, policy: Policy
+) -> None:
+    calendar = save_calendar(actor="test", calendar=Calendar(name="Week", weekend=[6]))
+    held = schedule(world, policy, cron="0 9 * * 6", calendar=calendar, on_day_off="skip")
+    other = schedule(world, policy, name="Other")
+    calendar.weekend = [5, 6]
+    save_calendar(actor="test", calendar=calendar)
+    for one in (held, other):
+        late(one, timedelta(minutes=2))
+    assert launch_due() == 2
+    held.refresh_from_db()
+    assert (held.state, held.next_at, runs(other)[-1]) == ("PAUSED", None, "started")
+    assert "pause_schedule" in AuditEvent.objects.values_list("verb", flat=True)
+    with pytest.raises(CampaignError) as refused:
+        schedule(world, policy, cron="0 9 * * 6", calendar=calendar, on_day_off="skip")
+    assert refused.value.field == "cron"
 
 
 def test_pausing_and_ending(world: World, policy: Policy) -> None:

@@ -81,6 +81,13 @@ def test_what_an_operator_blocked_no_link_lifts(line: BusinessLine, person: Reci
     assert BlacklistEntry.objects.get().reason == "court" and refused("marketing", line) == 1
 
 
+def test_a_link_makes_no_consent_that_was_never_taken_back(line: BusinessLine, person: Recipient) -> None:
+    """A robot that presses what it finds must not make marketing lawful where consent is required."""
+    page = f"/u/{token_of(Asking(PERSON, person.pk, line.pk, 1))}"
+    assert Client().post(page, {"do": "again"}).status_code == 200
+    assert not ConsentRecord.objects.exists()
+
+
 def test_an_address_without_a_person_unsubscribes_itself(line: BusinessLine) -> None:
     binding = services.bind_raw_address(kind="phone", address=PHONE)
     Client().post(f"/u/{token_of(Asking(ADDRESS, binding.pk, line.pk, 1))}", {"from": "line"})

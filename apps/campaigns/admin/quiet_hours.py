@@ -8,8 +8,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
@@ -98,7 +98,9 @@ class CalendarAdmin(ModelAdmin):
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """One page: the week, the special days, and a list of more."""
-        calendar = get_object_or_404(Calendar, pk=object_id) if object_id else Calendar()
+        calendar = self.get_object(request, object_id) if object_id else Calendar()
+        if calendar is None:
+            raise Http404
         allowed = self.has_change_permission(request, calendar) if object_id else self.has_add_permission(request)
         if not allowed and not (object_id and request.method == "GET" and self.has_view_permission(request, calendar)):
             raise PermissionDenied

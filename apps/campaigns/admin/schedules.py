@@ -17,9 +17,9 @@ from apps.campaigns import schedule_words as words
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Calendar, Schedule
 from apps.campaigns.policy_words import policy_in_words
-from apps.campaigns.recurrence import OnDayOff
+from apps.campaigns.recurrence import BadRule, OnDayOff
 from apps.campaigns.schedule_forms import ScheduleForm
-from apps.campaigns.scheduling import coming, save_schedule, set_schedule_state
+from apps.campaigns.scheduling import bad_rule_in_words, coming, save_schedule, set_schedule_state
 from apps.campaigns.words import CAMPAIGN_STATES, CLASSES
 from ums_site.clock import database_now
 from ums_site.confirm import Question, confirmed
@@ -115,8 +115,11 @@ class ScheduleAdmin(ModelAdmin):
             calendar=Calendar.objects.filter(pk=number).first() if number.isdecimal() else None,
         )  # fmt: skip
         try:
-            rows = words.occurrence_rows(coming(schedule, SHOWN), schedule.zone)
+            found = coming(schedule, SHOWN)
+            rows = words.occurrence_rows(found, schedule.zone)
             context = {"rows": rows, "rule": words.when_in_words(schedule)}
+            if not found:
+                context = {"problem": bad_rule_in_words(BadRule("cron", "never"))}
         except CampaignError as refused:
             context = {"problem": refused.message}
         return render(request, "campaigns/occurrences.html", context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice, takewhile
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,6 +31,16 @@ def jumps(zone: str, first_year: int, last_year: int) -> list[date]:
             found.append((day + DAY).astimezone(held).date())
         day += DAY
     return found
+
+
+@pytest.mark.parametrize("on_day_off", ["skip", "next", "previous"])
+@pytest.mark.parametrize("cron", ["0 9 * * 6", "* * * * 6"])
+def test_what_days_off_leave_nothing_of_ends(cron: str, on_day_off: Any) -> None:
+    """Saturdays are off: left out, nothing is left, and whoever asks is told so soon. Moved, there is always a next one."""
+    found = occurrences(Rule(cron, "Asia/Shanghai", WorkingDays(), on_day_off), datetime(2026, 1, 1, tzinfo=UTC))
+    assert (next(found, None) is None) == (on_day_off == "skip")
+    rare = Rule("0 9 29 2 *", "Asia/Shanghai", WorkingDays(), "skip")
+    assert [one.local.year for one in occurrences(rare, datetime(2026, 1, 1, tzinfo=UTC))][:3] == [2028, 2036, 2040]
 
 
 # --- the independent model: each minute of UTC is looked at on the wall
