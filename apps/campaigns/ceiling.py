@@ -7,7 +7,9 @@ goes on, and nobody was left out because a number was too low.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -29,7 +31,7 @@ def write_ceiling(*, actor: object, campaign: Campaign, amount: Decimal | None) 
     Whether somebody may is asked by the callers. Raises CampaignError for an amount that is none, and where the accounts
     bill in several currencies.
     """
-    currency = "CNY" if amount is None else currency_of(campaign)
+    currency = "CNY" if amount is None else currency_of(campaign.plan)
     try:
         keep_ceiling(actor=actor, campaign_id=campaign.pk, name=campaign.name, most=amount, currency=currency)
     except AllowanceError as refused:
@@ -40,9 +42,9 @@ def write_ceiling(*, actor: object, campaign: Campaign, amount: Decimal | None) 
     campaign.cost_ceiling = amount
 
 
-def currency_of(campaign: Campaign) -> str:
-    """The one currency of the accounts in its plan. Raises CampaignError where there are several."""
-    accounts = ChannelAccount.objects.filter(pk__in=load(campaign.plan).account_ids())
+def currency_of(plan: Mapping[str, Any]) -> str:
+    """The one currency of the accounts in a frozen plan. Raises CampaignError where there are several."""
+    accounts = ChannelAccount.objects.filter(pk__in=load(plan).account_ids())
     found = sorted(set(accounts.values_list("currency", flat=True)))
     if len(found) != 1:
         words = _("Its accounts bill in several currencies (%(currencies)s): a ceiling needs one.")

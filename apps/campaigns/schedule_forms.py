@@ -28,7 +28,7 @@ MOMENT = {"widget": forms.DateTimeInput(attrs={"type": "datetime-local"}, format
           "input_formats": ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"]}  # fmt: skip
 PACE_PER = [("second", _("second")), ("minute", _("minute"))]
 FIELDS = ("name", "business_line", "cron", "zone", "calendar", "on_day_off", "catch_up", "starts_at", "ends_at",
-          "message_class", "template", "template_version", "policy")  # fmt: skip
+          "message_class", "template", "template_version", "policy", "cost_ceiling")  # fmt: skip
 
 
 def per_second(amount: Decimal | None, per: str) -> Decimal | None:
@@ -93,6 +93,10 @@ class ScheduleForm(forms.Form):
         help_text=_("Empty: as fast as the accounts allow."),
     )  # fmt: skip
     pace_per = forms.ChoiceField(label=_("per"), choices=PACE_PER, required=False)
+    cost_ceiling = forms.DecimalField(
+        label=_("Cost ceiling of each campaign"), required=False, min_value=0, max_digits=14, decimal_places=5,
+        help_text=_("Before a campaign costs more it pauses itself. Empty: no ceiling."),
+    )  # fmt: skip
     expires_minutes = forms.IntegerField(
         label=_("Each campaign expires after minutes"), required=False, min_value=1, max_value=30 * 24 * 60,
         help_text=_("Counted from its time. Empty: as the policy says."),
@@ -133,6 +137,7 @@ def _initial(held: Schedule) -> dict[str, Any]:
     slow = pace is not None and pace < 1
     found["pace"] = round(pace * 60, 2) if slow and pace is not None else pace and round(pace, 2)
     found["pace_per"] = "minute" if slow else "second"
+    found["cost_ceiling"] = None if held.cost_ceiling is None else f"{held.cost_ceiling.normalize():f}"
     for name in ("starts_at", "ends_at"):
         found[name] = timezone.localtime(found[name]) if found[name] else None
     return found

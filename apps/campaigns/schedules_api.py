@@ -45,6 +45,10 @@ class ScheduleBody(serializers.Serializer):
     pace_per_second = serializers.DecimalField(
         max_digits=13, decimal_places=6, required=False, allow_null=True, help_text="0.5 is thirty a minute."
     )
+    cost_ceiling = serializers.DecimalField(
+        max_digits=14, decimal_places=5, min_value=0, required=False, allow_null=True,
+        help_text="What each campaign may cost, in its accounts' currency; before it costs more it pauses itself.",
+    )  # fmt: skip
     expires_after_seconds = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=int(LONGEST_EXPIRY.total_seconds())
     )
@@ -177,7 +181,7 @@ def _fill(schedule: Schedule, said: dict[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in ("name", "cron", "zone", "on_day_off", "catch_up"):
         setattr(schedule, name, said[name])
-    for name in ("starts_at", "ends_at", "pace_per_second"):
+    for name in ("starts_at", "ends_at", "pace_per_second", "cost_ceiling"):
         setattr(schedule, name, said.get(name))
     schedule.message_class, schedule.audience = said["class"], said["audience"]
     schedule.misfire_grace = timedelta(seconds=said["misfire_grace_seconds"])
@@ -222,6 +226,7 @@ def _told(held: Schedule, more: dict[str, Any]) -> dict[str, Any]:
         "calendar": held.calendar.name if held.calendar else "", "on_day_off": held.on_day_off,
         "catch_up": held.catch_up, "misfire_grace_seconds": int(held.misfire_grace.total_seconds()),
         "starts_at": held.starts_at, "ends_at": held.ends_at, "pace_per_second": held.pace_per_second,
+        "cost_ceiling": held.cost_ceiling,
         "expires_after_seconds": int(held.expires_after.total_seconds()) if held.expires_after else None,
     }  # fmt: skip
 

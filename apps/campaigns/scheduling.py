@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils.translation import gettext as _
 
 from apps.campaigns.calendars import working_days
+from apps.campaigns.ceiling import currency_of
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Campaign, Schedule, ScheduleRun
 from apps.campaigns.policy import BadPolicy, freeze
@@ -153,9 +154,14 @@ def _check_what(schedule: Schedule) -> None:
         raise CampaignError(_("Give a pace above zero, or none."), "pace_per_second")
     version = version_of(schedule)
     try:
-        need_bodies(freeze(schedule.policy.plan, account_facts(schedule.business_line)), version)
+        plan = freeze(schedule.policy.plan, account_facts(schedule.business_line))
     except BadPolicy as bad:
         raise CampaignError(str(bad), "policy") from bad
+    need_bodies(plan, version)
+    if schedule.cost_ceiling is not None:
+        if schedule.cost_ceiling < 0:
+            raise CampaignError(_("A limit is zero or more."), "cost_ceiling")
+        currency_of(plan)
 
 
 def version_of(schedule: Schedule) -> TemplateVersion:
@@ -186,6 +192,7 @@ def _said(schedule: Schedule) -> dict[str, Any]:
         "name": schedule.name, "cron": schedule.cron, "zone": schedule.zone, "class": schedule.message_class,
         "audience": schedule.audience, "policy": schedule.policy.code, "template": schedule.template.code,
         "catch_up": schedule.catch_up, "on_day_off": schedule.on_day_off,
+        "cost_ceiling": None if schedule.cost_ceiling is None else f"{schedule.cost_ceiling.normalize():f}",
     }  # fmt: skip
 
 
@@ -317,6 +324,7 @@ def _start(schedule: Schedule, one: Occurrence) -> Campaign:
         policy=schedule.policy,
         audience=schedule.audience,
         pace_per_second=schedule.pace_per_second,
+        cost_ceiling=schedule.cost_ceiling,
         expires_at=one.at + schedule.expires_after if schedule.expires_after else None,
     )
     written = {"source": "schedule", "scheduled_at": one.at, "edited_by": schedule.edited_by_id}

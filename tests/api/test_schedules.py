@@ -37,10 +37,11 @@ def call(caller: Caller, method: str, path: str, sent: Any = None) -> Any:
 
 
 def test_a_schedule_from_its_making_to_its_end(bank: Caller, callers: Callable[[str], Caller]) -> None:
-    made = call(bank, "POST", PATH, body(pace_per_second="0.5", version=1))
+    made = call(bank, "POST", PATH, body(pace_per_second="0.5", version=1, cost_ceiling="12.5"))
     assert made.status_code == 201, made.content
     told = made.json()
     assert told["state"] == "ACTIVE" and len(told["next"]) == 5 and told["zone"] == "Asia/Shanghai"
+    assert told["cost_ceiling"] == 12.5
     one = f"{PATH}/{told['id']}"
     changed = call(bank, "PUT", one, body(cron="* * * * *"))
     assert changed.json()["cron"] == "* * * * *" and changed.json()["version"] is None
@@ -79,6 +80,7 @@ def test_a_schedule_from_its_making_to_its_end(bank: Caller, callers: Callable[[
         ({"audience": {"tags": ["x"]}}, "audience"),
         ({"name": None}, "name"),
         ({"misfire_grace_seconds": -1}, "misfire_grace_seconds"),
+        ({"cost_ceiling": "-1"}, "cost_ceiling"),
         ({"expires_after_seconds": 10**18}, "expires_after_seconds"),
         ({"starts_at": "9999-12-31T00:00:00Z"}, "starts_at"),
         ({"audience": {"tags_any": ["a\0"]}}, "audience"),

@@ -7,16 +7,18 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections
+from django.db.models import Sum
 
 from apps.campaigns.calendars import SpecialDay, read_days, save_calendar, working_days
 from apps.campaigns.drafting import save_policy
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.models import ApprovalRule, Calendar, Campaign, Policy, Schedule, ScheduleRun
+from apps.campaigns.models import ApprovalRule, Calendar, Campaign, Delivery, Policy, Schedule, ScheduleRun
 from apps.campaigns.pipeline.reap import tick
 from apps.campaigns.scheduling import launch_due, save_schedule, set_schedule_state
 from apps.campaigns.services import create_campaign
@@ -183,6 +185,31 @@ def test_a_calendar_that_leaves_nothing_of_it_pauses_a_schedule_and_stops_no_oth
     with pytest.raises(CampaignError) as refused:
         schedule(world, policy, cron="0 9 * * 6", calendar=calendar, on_day_off="skip")
     assert refused.value.field == "cron"
+
+
+def test_each_campaign_of_a_schedule_obeys_a_ceiling_of_its_own(world: World, policy: Policy) -> None:
+    """Four messages at 0.045, a ceiling for two, and a beat that dies on the way: each run spends that much and pauses."""
+    world.people(4)
+    held = schedule(world, policy, cost_ceiling=Decimal("0.1"), catch_up="all")
+    late(held, timedelta(minutes=2, seconds=1))
+    dying = [sys.executable, str(ROOT / "manage.py"), "beat", "--once"]
+    died = subprocess.run(
+        dying,
+        env={**os.environ, "UMS_FAILPOINT": "schedule_before_commit:kill9"},
+        check=False,
+        capture_output=True,
+        timeout=60,
+    )
+    assert died.returncode == -9 and launch_due() == 1
+    first, second = Campaign.objects.order_by("id")[:2]
+    for one in (first, second):
+        assert one.cost_ceiling == Decimal("0.1")
+        world.run(one, until=lambda one=one: Campaign.objects.get(pk=one.pk).state == "PAUSED")
+        spent = Delivery.objects.filter(campaign_id=one.pk).aggregate(cost=Sum("cost"))["cost"]
+        assert 0 < spent <= Decimal("0.1")
+    with pytest.raises(CampaignError) as refused:
+        schedule(world, policy, cost_ceiling=Decimal(-1))
+    assert refused.value.field == "cost_ceiling"
 
 
 def test_pausing_and_ending(world: World, policy: Policy) -> None:

@@ -134,6 +134,8 @@ class ScheduleAdmin(ModelAdmin):
             "deeds": self._deeds(request, schedule),
         }
         context |= {"class": CLASSES.get(schedule.message_class, schedule.message_class)}
+        most = schedule.cost_ceiling
+        context |= {"ceiling": "" if most is None else f"{most.normalize():f}"}
         context |= {"sentences": policy_in_words(schedule.policy.plan), "runs": _runs(schedule)}
         if schedule.state == Schedule.State.ACTIVE:
             context["rows"] = words.occurrence_rows(coming(schedule, SHOWN), schedule.zone)

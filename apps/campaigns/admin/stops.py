@@ -165,6 +165,7 @@ class PauseRuleAdmin(ModelAdmin):
     """When campaigns of a class pause themselves."""
 
     list_display = ["in_words", "active", "at_least", "minutes", "failed_percent", "unknown_percent", "complaints"]
+    actions = None
 
     @admin.display(description=_("class"), ordering="message_class")
     def in_words(self, rule: PauseRule) -> str:

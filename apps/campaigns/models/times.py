@@ -96,6 +96,9 @@ class Schedule(models.Model):
     policy = models.ForeignKey(Policy, models.PROTECT, verbose_name=_("policy"))
     audience = models.JSONField(_("audience"))
     pace_per_second = models.DecimalField(_("pace per second"), max_digits=13, decimal_places=6, null=True, blank=True)
+    cost_ceiling = models.DecimalField(
+        _("cost ceiling"), max_digits=14, decimal_places=5, null=True, blank=True, help_text=_("Of each campaign.")
+    )
     expires_after = models.DurationField(_("expires after"), null=True, blank=True)
     after_at = models.DateTimeField()
     next_at = models.DateTimeField(_("next"), null=True)
