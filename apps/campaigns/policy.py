@@ -7,7 +7,7 @@
                {"channels": [{"vendors": [{"account": "sms-a", "weight": 70}, {"account": "sms-b", "weight": 30}]}],
                 "mode": "first", "until": "delivered"}],
      "ceiling_per_person": "0.10", "expires_seconds": 86400, "unknown_starts_next": false,
-     "offline_save": {"seconds": 259200, "collapse_key": "balance"}}
+     "offline_save": {"seconds": 259200, "collapse_key": "balance"}, "own_reports": true}
 
 A step's channels that reach the person: mode "all" sends over every one, "first" over the first, "smart" over the one
 that scores best. Of a channel with `vendors` one is chosen by weight among those that are healthy when the step is
@@ -15,6 +15,9 @@ planned. Vendors of a channel, and the channels of a smart step, are *alternativ
 wait is over, the next that was not tried yet follows, and only then the next step. The next step follows when the step
 definitely failed, or `wait_seconds` after acceptance without what `until` names; without `wait_seconds` only a definite
 failure or the end of the receipt window starts it.
+
+A step may wait until something was read or clicked where one of its channels tells, or where by `own_reports` the business
+line's own systems do (reporting.py).
 
 `only_tag` and `only_if` limit a channel to recipients of that kind (an address without a person has no tag). `body`
 chooses a variant of the text. A first version had neither vendors, smart, read, clicked, nor what stands beside `steps`.
@@ -212,9 +215,11 @@ def freeze(policy: Mapping[str, Any], accounts: Iterable[AccountFacts]) -> dict[
         channels = _frozen_channels(f"steps[{number}]", step, slots, by_code, found)
         slots += len(channels)
         until = step.get("until", "delivered")
-        if until in TELLS and channels and not any(TELLS[until](by_code[one["account"]]) for one in channels):
+        told = until not in TELLS or bool(policy.get("own_reports"))
+        if not told and channels and not any(TELLS[until](by_code[one["account"]]) for one in channels):
             found[f"steps[{number}].until"] = (
-                f"No channel of this step tells when something was {until}: wait for delivered."
+                f"No channel of this step tells when something was {until}: wait for delivered, or say by own_reports that "
+                "your own systems report it."
             )
         steps.append(
             {
@@ -229,7 +234,7 @@ def freeze(policy: Mapping[str, Any], accounts: Iterable[AccountFacts]) -> dict[
     if found:
         raise BadPolicy(found)
     held = {"version": 2, "steps": steps, "expires_seconds": policy.get("expires_seconds")}
-    said = ("ceiling_per_person", "unknown_starts_next", "order", "weights", "offline_save")
+    said = ("ceiling_per_person", "unknown_starts_next", "order", "weights", "offline_save", "own_reports")
     return held | {word: policy[word] for word in said if policy.get(word) is not None}
 
 

@@ -27,7 +27,7 @@ MONEY = re.compile(r"[0-9]{1,7}(\.[0-9]{1,5})?")
 POLICY_WORDS = frozenset(
     [
         *("version", "steps", "ceiling_per_person", "order", "weights", "expires_seconds", "unknown_starts_next"),
-        "offline_save",
+        *("offline_save", "own_reports"),
     ]
 )
 STEP_WORDS = frozenset({"channels", "mode", "until", "wait_seconds"})
@@ -66,6 +66,8 @@ def _plan_problems(policy: Mapping[str, object]) -> Problems:
         )
     if policy.get("unknown_starts_next") not in (None, True, False):
         found["unknown_starts_next"] = "Use true or false; leave it out for what the class says."
+    if policy.get("own_reports") not in (None, True, False):
+        found["own_reports"] = "Use true where your own systems report what was read or clicked, else leave it out."
     found.update(_offline_problems(policy.get("offline_save")))
     if policy.get("order") not in (None, *ORDERS):
         found["order"] = f"Use one of: {', '.join(ORDERS)}."

@@ -44,7 +44,11 @@ SENTENCES = [
     gettext_noop("Give an object of attribute keys and values."),
     gettext_noop("Unknown; known are %(known)s."),
     gettext_noop("Give seconds, more than 0 and at most %(most)s."),
-    gettext_noop("No channel of this step tells when something was %(goal)s: wait for delivered."),
+    gettext_noop(
+        "No channel of this step tells when something was %(goal)s: wait for delivered, or say by own_reports that your own "
+        "systems report it."
+    ),
+    gettext_noop("Use true where your own systems report what was read or clicked, else leave it out."),
     gettext_noop('Give an object such as {"seconds": 259200}, or leave it out.'),
     gettext_noop("Say for how many seconds a message is kept."),
     gettext_noop("Give a text of at most %(most)s characters, or leave it out."),

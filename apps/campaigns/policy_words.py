@@ -86,6 +86,8 @@ def _limits(plan: Json, currency: str = "CNY") -> list[str]:
         said.append(gettext("an unknown outcome starts the next step too, so that some may get it twice"))
     if plan.get("unknown_starts_next") is False:
         said.append(gettext("an unknown outcome never starts the next step"))
+    if plan.get("own_reports"):
+        said.append(gettext("your own systems report what was read or clicked"))
     if kept := (plan.get("offline_save") or {}).get("seconds"):
         said.append(gettext("kept for %(time)s for whoever cannot be reached now") % {"time": seconds_in_words(kept)})
     if plan.get("expires_seconds"):

@@ -29,6 +29,7 @@ CALLED_OFF = {
     "recalled": "CANCELLED",
     "discarded": "CANCELLED",
 }
+OWN_REPORT = "own_report"  # the code of a receipt that the business line's own systems gave
 
 
 def code_of(reason: str) -> str:

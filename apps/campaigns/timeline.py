@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from apps.campaigns.decisions_in_words import in_words
 from apps.campaigns.models import Attempt, BatchWait, Campaign, Decision, Delivery, Message, Recall, Receipt
+from apps.campaigns.reasons import OWN_REPORT
 from apps.campaigns.recalling import orders_of
 from apps.campaigns.words import (
     DELIVERY_STATES,
@@ -177,9 +178,12 @@ def _attempted(attempt: Attempt, account: str) -> Iterator[TimelineEntry]:
 
 def _received(receipt: Receipt, account: str) -> TimelineEntry:
     said_state = receipt.state.lower()
-    words = _("Receipt from %(account)s: %(state)s.")
+    own = receipt.code == OWN_REPORT
+    words = (
+        _("The business line reports for %(account)s: %(state)s.") if own else _("Receipt from %(account)s: %(state)s.")
+    )
     said = words % {"account": account, "state": RECEIPTS.get(said_state, receipt.state)}
-    detail = " · ".join(part for part in (receipt.code, receipt.words) if part)
+    detail = " · ".join(part for part in ("" if own else receipt.code, receipt.words) if part)
     tone: Tone = "bad" if said_state in ("failed", "undelivered", "recall_refused") else "good"
     return TimelineEntry(receipt.occurred_at, "receipt", said, detail, tone)
 

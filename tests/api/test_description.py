@@ -29,6 +29,7 @@ def test_every_call_is_described_with_its_answers(description: dict[str, Any]) -
         "/api/v1/accounts/{code}/token",
         "/api/v1/consents",
         "/api/v1/consents/lookup",
+        "/api/v1/events",
         "/api/v1/presence",
         "/api/v1/quota",
         "/api/v1/schedules",

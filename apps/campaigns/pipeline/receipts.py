@@ -124,14 +124,21 @@ def merge_events(account: ChannelAccount, events: Sequence[ReceiptEvent], now: d
     Call inside a transaction, `now` being its time. Repeating it changes nothing.
     """
     found = matched(account, events, now)
+    merge_hits(account, found.hits, found.campaign_ids, now)
+    return found.unmatched
+
+
+def merge_hits(
+    account: ChannelAccount, hits: Sequence[tuple[ReceiptEvent, int]], campaign_ids: Collection[int], now: datetime
+) -> None:
+    """The same for events whose deliveries, all of this account and these campaigns, are known."""
     news = _News()
-    for event, delivery_id in found.hits:
+    for event, delivery_id in hits:
         news.add(delivery_id, event)
     if news.best:
-        _apply(account, news, sorted(found.campaign_ids), now)
+        _apply(account, news, sorted(campaign_ids), now)
         _mark_bad_addresses(news.bad)
         recall_rows.told(news.verdicts)
-    return found.unmatched
 
 
 @dataclass(slots=True)

@@ -233,6 +233,8 @@ def test_nobody_waits_for_what_no_channel_tells(until: str, place: str | None) -
         with pytest.raises(BadPolicy, match="tells when something was clicked") as caught:
             freeze(policy, told)
         assert list(caught.value.problems) == [place]
+        assert freeze(policy | {"own_reports": True}, told)["own_reports"] is True
+        assert "own_reports" in problems(policy | {"own_reports": "yes"})
 
 
 def test_what_can_be_measured() -> None:
