@@ -22,7 +22,7 @@ from apps.templates.models import TemplateVersion
 from apps.templates.render import BadTemplate, BadValue, MissingValue, RenderError, placeholders
 from apps.templates.words import refuse_words
 from apps.users.addressing import AddressRefused, hash_of
-from apps.users.audience import blocked_binding, blocked_recipient
+from apps.users.audience import blocked_binding, blocked_recipient, blocked_way
 from apps.users.models import Binding, Recipient, Scope
 from ums_site.crypto import binding_place, keyring
 from ums_site.ids import first_id_at
@@ -84,7 +84,9 @@ class BesideAccounts:
             hashed = hash_of(_address_kind(account), address)
         except AddressRefused as refused:
             return str(refused)
-        sql, values = blocked_binding(business_line_id=account.business_line_id, account_id=account.pk)
+        sql, values = blocked_binding(
+            business_line_id=account.business_line_id, account_id=account.pk, kind=account.kind
+        )
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {sql} FROM (SELECT %s::bytea AS address_hash) AS b", [*values, hashed])
             return _("This address is on the blacklist.") if cursor.fetchone()[0] else ""
@@ -154,15 +156,16 @@ def _refusal(one: Binding, blocked: bool) -> str:
 
 def _blocked(account: ChannelAccount, recipient_id: int) -> set[int]:
     """The bindings of a person that are blacklisted, themselves or with the person."""
-    whom = {"business_line_id": account.business_line_id, "account_id": account.pk}
-    person, of_person = blocked_recipient(**whom)
-    address, of_address = blocked_binding(**whom)
+    line = account.business_line_id
+    person, of_person = blocked_recipient(business_line_id=line)
+    way, of_way = blocked_way(business_line_id=line, account_id=account.pk, kind=account.kind)
+    address, of_address = blocked_binding(business_line_id=line, account_id=account.pk, kind=account.kind)
     sql = (
         "SELECT b.id FROM users_binding b JOIN users_recipient r ON r.id = b.recipient_id "
-        f"WHERE r.id = %s AND ({person} OR {address})"
+        f"WHERE r.id = %s AND ({person} OR {way} OR {address})"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [recipient_id, *of_person, *of_address])
+        cursor.execute(sql, [recipient_id, *of_person, *of_way, *of_address])
         return {found for (found,) in cursor.fetchall()}
 
 

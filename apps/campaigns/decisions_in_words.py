@@ -76,7 +76,7 @@ def _reached(facts: Facts, campaign: Campaign | None) -> str:
     no = [code for code, mark in zip(accounts, marks, strict=False) if mark != "+"]
     said = [_("reachable over %(accounts)s") % {"accounts": _listed(yes)}] if yes else []
     if no:
-        said.append(_("no usable address for %(accounts)s") % {"accounts": _listed(no)})
+        said.append(_("not reachable over %(accounts)s") % {"accounts": _listed(no)})
     return " · ".join(said)
 
 

@@ -13,7 +13,7 @@ from apps.campaigns.quiet import QuietRule
 from apps.campaigns.recurrence import BadRule, zone_of
 from apps.campaigns.states import MessageClass
 from apps.operators import audit
-from apps.users.models import Attribute
+from apps.users.protection import regions_are_known
 
 # What waits is judged anew: the rows that were held one by one, and the batches that were given back whole.
 WAKE = """
@@ -87,7 +87,7 @@ def check_quiet_hours(hours: QuietHours) -> None:
         raise CampaignError(_("Choose the weekdays on which they begin."), "weekdays")
     if hours.days != QuietHours.Days.EVERY and hours.calendar is None:
         raise CampaignError(_("Choose the calendar that says which days are off."), "calendar")
-    if hours.region and not Attribute.objects.filter(key=settings.UMS_REGION_ATTRIBUTE, sensitive=False).exists():
+    if hours.region and not regions_are_known():
         said = _("People have no open attribute “%(key)s” that says their region: declare it under Attributes first.")
         raise CampaignError(said % {"key": settings.UMS_REGION_ATTRIBUTE}, "region")
 

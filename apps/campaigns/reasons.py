@@ -20,8 +20,17 @@ PERSONAL = frozenset(
         "campaign_ceiling",
     }
 )
-# Rules about one address, one account or one text: the next step may still do.
-OF_ONE_WAY = frozenset({"address_blacklisted", "address_limit", "sensitive_word", "over_ceiling"})
+# Rules about one address, one account or kind of channel, or one text: the next step may still do.
+OF_ONE_WAY = frozenset(
+    {
+        "address_blacklisted",
+        "way_blacklisted",
+        "way_not_whitelisted",
+        "address_limit",
+        "sensitive_word",
+        "over_ceiling",
+    }
+)
 BLOCKING = PERSONAL | OF_ONE_WAY
 CALLED_OFF = {
     "expired": "EXPIRED",

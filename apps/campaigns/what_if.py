@@ -19,7 +19,7 @@ from apps.campaigns.models import Campaign, Policy
 from apps.campaigns.pipeline.choice import choose, healthy_accounts, taken
 from apps.campaigns.pipeline.expand import fill_from_audience
 from apps.campaigns.pipeline.loaded import loaded_plan
-from apps.campaigns.pipeline.people_rules import PEOPLE_RULES
+from apps.campaigns.pipeline.people_rules import PEOPLE_RULES, forbidden_way
 from apps.campaigns.pipeline.plan import clear_planning
 from apps.campaigns.pipeline.score_sql import class_experience, person_experience, weights_for
 from apps.campaigns.pipeline.smart import prices_now
@@ -177,7 +177,7 @@ def _why_not(campaign: Campaign, channel: StepChannel, person: Recipient) -> lis
     """Codes of what stands between the person and the slot, looked at one by one."""
     line, account = campaign.business_line_id, channel.account_id
     blocked, blocked_values = blocked_binding(
-        message_class=campaign.message_class, business_line_id=line, account_id=account
+        message_class=campaign.message_class, business_line_id=line, account_id=account, kind=channel.kind
     )
     scope = (
         "(b.scope = 'everywhere' OR (b.scope = 'business_line' AND b.scope_id = %s) "
@@ -192,6 +192,7 @@ def _why_not(campaign: Campaign, channel: StepChannel, person: Recipient) -> lis
         )
         some, in_scope, active, free = cursor.fetchone()
         fits = _fits(cursor, channel, person)
+        forbidden = _forbidden(cursor, campaign, channel, person)
     found = [] if fits else ["condition"]
     if not some:
         found.append("no_address")
@@ -201,7 +202,15 @@ def _why_not(campaign: Campaign, channel: StepChannel, person: Recipient) -> lis
         found.append("address_invalid")
     elif not free:
         found.append("address_blacklisted")
+    if some and forbidden:
+        found.append(forbidden)
     return found
+
+
+def _forbidden(cursor: Any, campaign: Campaign, channel: StepChannel, person: Recipient) -> str | None:
+    sql, values = forbidden_way(campaign, account_id=channel.account_id, kind=channel.kind)
+    cursor.execute(f"SELECT {sql} FROM users_recipient r WHERE r.id = %s", [*values, person.pk])
+    return cursor.fetchone()[0]
 
 
 def _fits(cursor: Any, channel: StepChannel, person: Recipient) -> bool:

@@ -68,6 +68,8 @@ REASONS: dict[str, Words] = {
     "blacklisted": _("on the blacklist"),
     "address_blacklisted": _("the address is on the blacklist"),
     "not_whitelisted": _("not on the whitelist, and the business line writes to nobody else"),
+    "way_blacklisted": _("on the blacklist for this kind of channel or account"),
+    "way_not_whitelisted": _("not on the whitelist for this kind of channel or account"),
     "no_consent": _("no consent to marketing is on record"),
     "address_invalid": _("the address is no longer valid"),
     "address_limit": _("the address had as many as its provider takes"),

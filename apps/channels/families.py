@@ -34,17 +34,24 @@ class Family:
     kinds: Sequence[Adapter]
 
 
+def family_of(kind: str) -> str:
+    """The word that the kinds of a family begin with: `sms` of `sms_aliyun`."""
+    return kind.partition("_")[0]
+
+
+def ways() -> dict[str, str | Promise]:
+    """What "over this way" may name, in words: a family (`sms`), or one kind of it (`sms_aliyun`)."""
+    named = {prefix: title for title, prefixes in FAMILIES for prefix in prefixes}
+    return {**named, **{one.kind: one.label for one in adapters()}}
+
+
 def families(search: str = "") -> list[Family]:
     """Every family that has a kind whose name, label (in both languages) or family holds the search."""
     known = {prefix for _title, prefixes in FAMILIES for prefix in prefixes}
-    groups = [(title, [one for one in adapters() if _begins(one) in prefixes]) for title, prefixes in FAMILIES]
-    groups.append((OTHERS, [one for one in adapters() if _begins(one) not in known]))
+    groups = [(title, [one for one in adapters() if family_of(one.kind) in prefixes]) for title, prefixes in FAMILIES]
+    groups.append((OTHERS, [one for one in adapters() if family_of(one.kind) not in known]))
     found = [Family(title, [one for one in kinds if _meant(search, title, one)]) for title, kinds in groups]
     return [family for family in found if family.kinds]
-
-
-def _begins(one: Adapter) -> str:
-    return one.kind.partition("_")[0]
 
 
 def _meant(search: str, title: str | Promise, one: Adapter) -> bool:

@@ -26,7 +26,7 @@ from apps.channels.selectors import account_facts, usable_accounts
 from apps.templates.errors import NoBody
 from apps.templates.render import RenderError
 from apps.templates.selectors import compiled
-from apps.users.audience import blocked_binding
+from apps.users.audience import blocked_binding, blocked_way
 from ums_site.crypto import SealBroken
 from ums_site.ids import first_row_id
 
@@ -113,7 +113,7 @@ WHEN EXISTS (
       AND (b.scope = 'everywhere' OR (b.scope = 'business_line' AND b.scope_id = %s)
            OR (b.scope = 'account' AND b.scope_id = %s))
       AND NOT {blocked}
-) THEN {place}
+) AND NOT (r.id IS NOT NULL AND {forbidden}) THEN {place}
 """
 
 
@@ -121,12 +121,15 @@ def _reachable(campaign: Campaign, accounts: Sequence[ChannelAccount]) -> Iterat
     """(place in `accounts`, user id, attributes, sealed attributes, sealed payload) of everybody whom one of them reaches."""
     places, given = "", []
     for place, account in enumerate(accounts):
-        blocked, blocked_values = blocked_binding(
-            message_class=campaign.message_class, business_line_id=campaign.business_line_id, account_id=account.pk
-        )
-        places += PLACE.format(blocked=blocked, place=place)
+        way: dict[str, Any] = {
+            "message_class": campaign.message_class, "business_line_id": campaign.business_line_id,
+            "account_id": account.pk, "kind": account.kind,
+        }  # fmt: skip
+        blocked, blocked_values = blocked_binding(**way)
+        forbidden, forbidden_values = blocked_way(**way)
+        places += PLACE.format(blocked=blocked, forbidden=forbidden, place=place)
         kind = adapter(account.kind).capabilities.address_kind
-        given += [kind, campaign.business_line_id, account.pk, *blocked_values]
+        given += [kind, campaign.business_line_id, account.pk, *blocked_values, *forbidden_values]
     sql = REACHABLE.format(places=places)
     after, last = _span(campaign.pk)
     while True:

@@ -25,6 +25,7 @@ from apps.users.protection import (
     allowed_recipient,
     blocked_binding,
     blocked_recipient,
+    blocked_way,
 )
 from ums_site.keepable import keepable
 
@@ -35,6 +36,7 @@ __all__ = [
     "allowed_recipient",
     "blocked_binding",
     "blocked_recipient",
+    "blocked_way",
     "condition",
     "count",
     "validate",

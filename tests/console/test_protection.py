@@ -14,7 +14,7 @@ from apps.campaigns.pipeline import replies
 from apps.campaigns.replying import add_reply_word
 from apps.channels.contract import ReplyEvent
 from apps.users import services
-from apps.users.models import BlacklistEntry, ConsentRecord, Recipient
+from apps.users.models import Attribute, BlacklistEntry, ConsentRecord, Recipient
 from apps.users.unsubscribing import PERSON, Asking, token_of
 from tests.console.conftest import Scene, Watched
 
@@ -51,22 +51,41 @@ def test_lists_are_added_to_and_lifted_with_a_reason(console: Watched, scene: Sc
         actor="t", kind="phone", address="13800138005", effect="allow", scope="business_line", scope_id=scene.line.pk,
         reason="trial", source="import",
     )  # fmt: skip
+    console.goto(f"{LISTS}add/")
+    page.fill("[name=region]", "Xinjiang")
+    page.fill("[name=reason]", "no mail there")
+    page.locator("[name=channel]").select_option("email")
+    page.click("[name=_save]")
+    expect(page.get_by_text("declare it under Attributes first")).to_be_visible()
+    Attribute.objects.create(key="region", label="Region")
+    page.fill("[name=user_id]", "U3")
+    page.click("[name=_save]")
+    expect(page.get_by_text("Give a user id, an address or a region: one of them.")).to_be_visible()
+    picture(console, "lists-add-region")
+    page.fill("[name=user_id]", "")
+    page.click("[name=_save]")
+    expect(page.get_by_role("row", name=re.compile("region Xinjiang.*E-mail.*no mail there"))).to_be_visible()
+    console.goto(f"{LISTS}?channel=sms_aliyun")
+    expect(page.get_by_role("row", name=re.compile("138.*8005.*Shop"))).to_be_visible()
+    expect(page.get_by_text("Xinjiang")).to_have_count(0)
+    console.goto(f"{LISTS}?whom=region&q=Xinjiang")
+    expect(page.get_by_role("row", name=re.compile("region Xinjiang"))).to_be_visible()
     console.goto(LISTS)
     expect(page.get_by_role("row", name=re.compile("138.*8005.*Shop"))).to_be_visible()
     picture(console, "lists")
     with page.expect_download() as download:
         page.get_by_role("link", name="Export what is shown").click()
     told = Path(download.value.path()).read_text(encoding="utf-8-sig")
-    assert "U3" in told and "138****8005" in told and "13800138005" not in told
+    assert "U3" in told and "Xinjiang" in told and "138****8005" in told and "13800138005" not in told
 
-    page.get_by_role("link", name="U3").click()
+    page.get_by_role("link", name="U3", exact=True).click()
     picture(console, "lists-entry")
     page.get_by_role("link", name="Lift this entry").click()
     page.fill("[name=reason]", "a mistake of ours")
     picture(console, "lists-lift")
     page.get_by_role("button", name="Lift", exact=True).click()
     expect(page.get_by_text("Lifted: 1.")).to_be_visible()
-    assert BlacklistEntry.objects.get().effect == "allow"
+    assert sorted(BlacklistEntry.objects.values_list("effect", "channel")) == [("allow", ""), ("block", "email")]
     page.get_by_role("link", name="Import a whitelist").click()
     expect(page.locator("[name=sort]")).to_have_value("allow")
     picture(console, "lists-import")

@@ -43,7 +43,7 @@ def test_every_target_has_its_decisions_and_they_can_be_read(world: World) -> No
         told = [entry.words for entry in message_timeline(reissued.pk) if entry.kind == "decision"]
         why = [entry.detail for entry in message_timeline(by_sms.pk) if entry.kind == "decision"]
     assert told == ["The policy begins with step 1.", "Step 2 follows: the step before failed for certain."]
-    assert why == ["reachable over sms-main · no usable address for push-main"]
+    assert why == ["reachable over sms-main · not reachable over push-main"]
 
 
 def test_a_blacklisting_after_planning_stops_at_the_gate_and_is_told(world: World) -> None:

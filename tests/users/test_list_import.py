@@ -16,7 +16,7 @@ from django.db import connection
 from apps.partners.models import BusinessLine
 from apps.users import protection, services
 from apps.users.importing import job
-from apps.users.models import BlacklistEntry, PeopleImport
+from apps.users.models import Attribute, BlacklistEntry, PeopleImport
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,7 +30,7 @@ GOOD = [
 BAD = {
     ";12;号码不对;;;": "phone",
     "U9;;没有此人;;;": "nobody has this user id",
-    "U1;13800138002;两个;;;": "either a user id or one address",
+    "U1;13800138002;两个;;;": "a user id, an address or a region",
     "U2;;;2001-01-01;;": "over already",
     "U2;;;soon;;": "write a date",
     "U2;;;;gossip;": "there is no class gossip",
@@ -96,6 +96,21 @@ def test_a_whitelist_is_another_list(people: None) -> None:
         assert refused.state == "FAILED" and why in refused.error
 
 
+def test_ways_and_regions_come_in(people: None) -> None:
+    held = "user_id;地区;通道\nU1;;短信\n;新疆;E-mail\nU2;;sms_tencent\nU2;;pigeon\nU1;新疆;\n".encode()
+    refused = bring_in(held)
+    assert refused.state == "FAILED" and "declare it under Attributes" in refused.error
+    Attribute.objects.create(key="region", label="Region")
+    order = bring_in(held)
+    assert counts(order) == (3, 0, 0, 2)
+    told = Path(order.rejects_path).read_text(encoding="utf-8-sig")
+    assert "there is no kind of channel pigeon" in told and "one of them" in told
+    assert set(BlacklistEntry.objects.values_list("recipient__user_id", "region", "channel")) == {
+        ("U1", "", "sms"), (None, "新疆", "email"), ("U2", "", "sms_tencent"),
+    }  # fmt: skip
+    assert counts(bring_in(held)) == (0, 0, 3, 2), "the same file again changes nothing"
+
+
 def numbers(count: int) -> bytes:
     return b"phone\n" + b"".join(b"139%08d\n" % number for number in range(count))
 
@@ -133,9 +148,10 @@ def test_200_000_entries_cost_a_look_into_an_index(db: None) -> None:
             " '', 'everywhere', 0, 'x', 'test', now() FROM generate_series(1, 200000) n"
         )
         cursor.execute("ANALYZE users_blacklistentry; ANALYZE users_recipient")
-    where = {"message_class": "marketing", "business_line_id": 1, "account_id": 1}
+    where = {"message_class": "marketing", "business_line_id": 1, "account_id": 1, "kind": "sms_aliyun"}
     for condition, alias, table in (
-        (protection.blocked_recipient(**where), "r", "users_recipient r"),
+        (protection.blocked_recipient(message_class="marketing", business_line_id=1), "r", "users_recipient r"),
+        (protection.blocked_way(**where), "r", "users_recipient r"),
         (protection.blocked_binding(**where), "b", "(SELECT decode(md5(n::text), 'hex') AS address_hash"
                                                    " FROM generate_series(1, 250) n) b"),
     ):  # fmt: skip
@@ -143,4 +159,6 @@ def test_200_000_entries_cost_a_look_into_an_index(db: None) -> None:
         began = time.monotonic()
         plan = plan_of(f"SELECT {sql} FROM {table} LIMIT 250", list(values))
         assert "Seq Scan on users_blacklistentry" not in plan and "Index" in plan, (alias, plan)
+        if condition == protection.blocked_way(**where):
+            assert "never executed" in plan, "without entries for one way nobody is looked for among them"
         assert time.monotonic() - began < 1.0

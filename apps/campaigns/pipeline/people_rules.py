@@ -12,7 +12,15 @@ from typing import Any
 from apps.campaigns.holdouts import held_out
 from apps.campaigns.models import Campaign
 from apps.campaigns.states import MessageClass
-from apps.users.protection import allowed_recipient, blocked_recipient, consenting_recipient, has_whitelist
+from apps.users.protection import (
+    allowed_recipient,
+    allowed_some_way,
+    allowed_way,
+    blocked_recipient,
+    blocked_way,
+    consenting_recipient,
+    has_whitelist,
+)
 
 PeopleRule = Callable[[Campaign], tuple[str, list[Any]] | None]
 
@@ -24,9 +32,7 @@ def _blacklisted(campaign: Campaign) -> tuple[str, list[Any]]:
 def _not_whitelisted(campaign: Campaign) -> tuple[str, list[Any]] | None:
     if not campaign.business_line.whitelist_only:
         return None
-    allowed, values = allowed_recipient(
-        message_class=campaign.message_class, business_line_id=campaign.business_line_id
-    )
+    allowed, values = allowed_some_way(message_class=campaign.message_class, business_line_id=campaign.business_line_id)
     return f"NOT {allowed}", values
 
 
@@ -72,3 +78,18 @@ def forbidden(campaign: Campaign) -> tuple[str, list[Any]]:
             cases.append(f"WHEN {found[0]} THEN '{code}'")
             values += found[1]
     return f"CASE {' '.join(cases)} END" if cases else "NULL::text", values
+
+
+def forbidden_way(campaign: Campaign, *, account_id: int, kind: str) -> tuple[str, list[Any]]:
+    """SQL over alias r: the code of what forbids the person this way and leaves them others, null where nothing does."""
+    where: dict[str, Any] = {
+        "message_class": campaign.message_class, "business_line_id": campaign.business_line_id,
+        "account_id": account_id, "kind": kind,
+    }  # fmt: skip
+    blocked, values = blocked_way(**where)
+    cases = [f"WHEN {blocked} THEN 'way_blacklisted'"]
+    if campaign.business_line.whitelist_only:
+        allowed, more = allowed_way(**where)
+        cases.append(f"WHEN NOT {allowed} THEN 'way_not_whitelisted'")
+        values = values + more
+    return f"CASE {' '.join(cases)} END", values

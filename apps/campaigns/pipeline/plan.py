@@ -16,6 +16,7 @@ from django.db import connection
 from apps.campaigns.models import Campaign
 from apps.campaigns.pipeline.choice import choose, note_routes, taken
 from apps.campaigns.pipeline.loaded import loaded_plan
+from apps.campaigns.pipeline.people_rules import forbidden_way
 from apps.campaigns.policy import Plan, Step, StepChannel
 from apps.channels.contract import Account
 from apps.channels.models import ChannelAccount
@@ -53,7 +54,9 @@ def reach_joins(campaign: Campaign, people: str, people_values: Sequence[Any]) -
             message_class=campaign.message_class,
             business_line_id=campaign.business_line_id,
             account_id=channel.account_id,
+            kind=channel.kind,
         )
+        forbidden, forbidden_values = forbidden_way(campaign, account_id=channel.account_id, kind=channel.kind)
         only, only_values = _only(channel)
         joins.append(
             f"""LEFT JOIN (
@@ -64,10 +67,10 @@ def reach_joins(campaign: Campaign, people: str, people_values: Sequence[Any]) -
                   AND NOT {blocked}
                 ORDER BY b.recipient_id, array_position(ARRAY['account', 'business_line', 'everywhere'], b.scope::text),
                          b.id DESC
-            ) slot{channel.slot} ON slot{channel.slot}.recipient_id = r.id{only}"""
+            ) slot{channel.slot} ON slot{channel.slot}.recipient_id = r.id AND {forbidden} IS NULL{only}"""
         )
         values += [*people_values, channel.address_kind, campaign.business_line_id, channel.account_id]
-        values += [*blocked_values, *only_values]
+        values += [*blocked_values, *forbidden_values, *only_values]
     return "\n".join(joins), values
 
 
@@ -176,7 +179,7 @@ SELECT message_id, recipient_id, 'ACTIVE', '', {first_step}, bindings FROM (
     FROM unnest(%s::bigint[], %s::smallint[], %s::bigint[]) AS wanted(id, step, used)
     JOIN campaigns_message m ON m.id = wanted.id AND m.id BETWEEN %s AND %s
     LEFT JOIN users_recipient r ON r.id = m.recipient_id
-    LEFT JOIN users_binding b ON b.id = m.binding_id AND b.state = 'ACTIVE' AND NOT {blocked}
+    LEFT JOIN users_binding b ON b.id = m.binding_id AND b.state = 'ACTIVE'
     {joins}
 ) found
 """
@@ -190,10 +193,7 @@ def fill_from_messages(campaign: Campaign, wanted: Mapping[int, int], used: Mapp
     """
     plan = loaded_plan(campaign)
     ids = sorted(wanted)
-    blocked, blocked_values = blocked_binding(
-        message_class=campaign.message_class, business_line_id=campaign.business_line_id
-    )
-    slots, slot_values = _slots_of_messages(plan, masked=bool(used))
+    slots, slot_values = _slots_of_messages(campaign, plan, masked=bool(used))
     clear_planning()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -203,22 +203,29 @@ def fill_from_messages(campaign: Campaign, wanted: Mapping[int, int], used: Mapp
         )
         joins, values = reach_joins(campaign, "b.recipient_id = ANY(%s)", [cursor.fetchone()[0]])
         sql = FILL_FROM_MESSAGES.format(
-            first_step=first_step(plan, "wanted_step"), slots=f"ARRAY[{slots}]::bigint[]", blocked=blocked, joins=joins
+            first_step=first_step(plan, "wanted_step"), slots=f"ARRAY[{slots}]::bigint[]", joins=joins
         )
         asked = [ids, [wanted[one] for one in ids], [(used or {}).get(one, 0) for one in ids], ids[0], ids[-1]]
-        cursor.execute(sql, [*slot_values, *asked, *blocked_values, *values])
+        cursor.execute(sql, [*slot_values, *asked, *values])
     choose(campaign, plan)
 
 
-def _slots_of_messages(plan: Plan, masked: bool) -> tuple[str, list[Any]]:
+def _slots_of_messages(campaign: Campaign, plan: Plan, masked: bool) -> tuple[str, list[Any]]:
     """SQL for the elements of `planning.bindings`: the person's binding, else the address that the message names."""
     slots: list[str] = []
     values: list[Any] = []
     for one in plan.channels():
         only, only_values = _address_only(one)
-        sql = f"coalesce(slot{one.slot}.binding_id, CASE WHEN b.address_kind = %s{only} THEN b.id END)"
+        blocked, blocked_values = blocked_binding(
+            message_class=campaign.message_class,
+            business_line_id=campaign.business_line_id,
+            account_id=one.account_id,
+            kind=one.kind,
+        )
+        named = f"b.address_kind = %s AND NOT {blocked}{only}"
+        sql = f"coalesce(slot{one.slot}.binding_id, CASE WHEN {named} THEN b.id END)"
         slots.append(f"CASE WHEN used & {one.bit} = 0 THEN {sql} END" if masked else sql)
-        values += [one.address_kind, *only_values]
+        values += [one.address_kind, *blocked_values, *only_values]
     return ", ".join(slots), values
 
 

@@ -18,7 +18,7 @@ from apps.channels.contract import Envelope
 from apps.templates.render import UNSUBSCRIBE_URL, CompiledBody, RenderError
 from apps.users import unsubscribing
 from apps.users.attributes import open_sealed
-from apps.users.audience import blocked_binding, blocked_recipient
+from apps.users.audience import blocked_binding, blocked_recipient, blocked_way
 from ums_site.clock import transaction_now
 from ums_site.crypto import SealBroken, binding_place, keyring
 from ums_site.ids import to_base36
@@ -33,7 +33,8 @@ SELECT d.id, d.message_id, d.recipient_id, d.binding_id, d.attempts, d.burnt, d.
        NOT d.may_duplicate AND {in_doubt}, {values},
        CASE WHEN b.state IS DISTINCT FROM 'ACTIVE' THEN 'address_invalid'
             WHEN r.id IS NOT NULL AND {blocked_recipient} THEN 'blacklisted'
-            WHEN {blocked_binding} THEN 'address_blacklisted' ELSE '' END
+            WHEN {blocked_binding} THEN 'address_blacklisted'
+            WHEN r.id IS NOT NULL AND {blocked_way} THEN 'way_blacklisted' ELSE '' END
 FROM campaigns_delivery d
 LEFT JOIN users_binding b ON b.id = d.binding_id
 {values_join}
@@ -51,16 +52,20 @@ def candidates(order: Order, most: int) -> list[Item]:
 
     One whose address was deleted meanwhile is among them, and called off: a row that nobody reads would wait for ever.
     """
-    line, account = order.campaign.business_line_id, order.batch.account_id
-    of_class = order.campaign.message_class
-    by_address, address_values = blocked_binding(message_class=of_class, business_line_id=line, account_id=account)
-    by_person, person_values = blocked_recipient(message_class=of_class, business_line_id=line, account_id=account)
+    whose: dict[str, Any] = {
+        "message_class": order.campaign.message_class, "business_line_id": order.campaign.business_line_id,
+    }  # fmt: skip
+    way: dict[str, Any] = {"account_id": order.batch.account_id, "kind": order.account_row.kind}
+    by_person, person_values = blocked_recipient(**whose)
+    by_address, address_values = blocked_binding(**whose, **way)
+    by_way, way_values = blocked_way(**whose, **way)
     values, values_join = _values_columns(order)
     sql = CANDIDATES.format(
         values=values,
         values_join=values_join,
         blocked_binding=by_address,
         blocked_recipient=by_person,
+        blocked_way=by_way,
         in_doubt=in_doubt("d"),
     )
     batch = order.batch
@@ -68,7 +73,9 @@ def candidates(order: Order, most: int) -> list[Item]:
     if first >= batch.last_delivery_id:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*person_values, *address_values, first, batch.last_delivery_id, batch.pk, most])
+        cursor.execute(
+            sql, [*person_values, *address_values, *way_values, first, batch.last_delivery_id, batch.pk, most]
+        )
         rows = cursor.fetchall()
     if rows:
         order.cursor = rows[-1][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from apps.channels.families import family_of, ways
 from apps.channels.models import ChannelAccount
 from apps.operators import audit
 from apps.partners.models import BusinessLine
@@ -32,8 +33,10 @@ LIST = "admin:users_blacklistentry_changelist"
 COLUMNS = (
     "user_id",
     "address",
+    "region",
     "list",
     "classes",
+    "channel",
     "business_line",
     "account",
     "reason",
@@ -54,6 +57,39 @@ class ClassFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[BlacklistEntry]) -> QuerySet[BlacklistEntry]:
         return queryset.filter(Q(classes=[]) | Q(classes__contains=[self.value()])) if self.value() else queryset
+
+
+class WayFilter(admin.SimpleListFilter):
+    """Entries that count over a kind of channel: those that name it or its family, and those that name none."""
+
+    title = _("counts over")
+    parameter_name = "channel"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(ways().items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[BlacklistEntry]) -> QuerySet[BlacklistEntry]:
+        word = self.value()
+        return queryset.filter(channel__in=["", word, family_of(word)]) if word else queryset
+
+
+class OfFilter(admin.SimpleListFilter):
+    """Entries of people, of addresses, or of regions."""
+
+    title = _("whom it names")
+    parameter_name = "whom"
+    SUBJECTS: ClassVar = {
+        "person": (_("a person"), Q(recipient__isnull=False)),
+        "address": (_("an address"), Q(address_hash__isnull=False)),
+        "region": (_("a region"), ~Q(region="")),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(word, title) for word, (title, _condition) in self.SUBJECTS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[BlacklistEntry]) -> QuerySet[BlacklistEntry]:
+        chosen = self.SUBJECTS.get(self.value() or "")
+        return queryset.filter(chosen[1]) if chosen else queryset
 
 
 class InForceFilter(admin.SimpleListFilter):
@@ -84,10 +120,10 @@ class BlacklistAdmin(ModelAdmin):
         "expires_at",
         "created_at",
     ]
-    list_filter = ["effect", ClassFilter, InForceFilter, "origin", "source", "scope"]
+    list_filter = ["effect", OfFilter, ClassFilter, WayFilter, InForceFilter, "origin", "source", "scope"]
     list_select_related = ["recipient"]
-    search_fields = ["recipient__user_id"]
-    search_help_text = _("A user id, or a whole phone number or e-mail address")
+    search_fields = ["recipient__user_id", "region"]
+    search_help_text = _("A user id, a region, or a whole phone number or e-mail address")
     ordering = ["-id"]
     show_full_result_count = False
     actions = ["lift_chosen"]
@@ -101,9 +137,9 @@ class BlacklistAdmin(ModelAdmin):
         name = Case(When(scope=Scope.BUSINESS_LINE, then=Subquery(lines)), default=Subquery(accounts))
         return super().get_queryset(request).annotate(where_name=name)
 
-    @admin.display(description=_("recipient or address"))
+    @admin.display(description=_("whom it names"))
     def subject(self, entry: BlacklistEntry) -> str:
-        return str(entry)
+        return str(_("region %(name)s") % {"name": entry.region}) if entry.region else str(entry)
 
     @display(description=_("list"), ordering="effect", label={"block": "danger", "allow": "success"})
     def shown_effect(self, entry: BlacklistEntry) -> tuple[str, str]:
@@ -117,8 +153,9 @@ class BlacklistAdmin(ModelAdmin):
     @admin.display(description=_("where"), ordering="scope")
     def where(self, entry: BlacklistEntry) -> str:
         if entry.scope == Scope.EVERYWHERE:
-            return str(entry.get_scope_display())
-        return entry.where_name or str(entry.scope_id)  # type: ignore[attr-defined]
+            return entry.way or str(entry.get_scope_display())
+        place = entry.where_name or str(entry.scope_id)  # type: ignore[attr-defined]
+        return " · ".join(filter(None, (place, entry.way)))
 
     @admin.display(description=_("source"), ordering="source")
     def shown_source(self, entry: BlacklistEntry) -> str:
@@ -131,7 +168,8 @@ class BlacklistAdmin(ModelAdmin):
         return super().get_form(request, obj, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: BlacklistEntry | None = None) -> list[str]:
-        whom = ["effect", "user_id", "kind", "raw_address", "classes", "scope", "business_line", "account"]
+        whom = ["effect", "user_id", "kind", "raw_address", "region", "classes", "channel"]
+        whom += ["scope", "business_line", "account"]
         if obj is None:
             return [*whom, "reason", "expires_at"]
         return [
@@ -157,7 +195,8 @@ class BlacklistAdmin(ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[BlacklistEntry], search_term: str
     ) -> tuple[QuerySet[BlacklistEntry], bool]:
-        return search_by_address(queryset, search_term, "recipient__user_id", "address_hash"), False
+        found = search_by_address(queryset, search_term, "recipient__user_id", "address_hash")
+        return (found | queryset.filter(region=search_term.strip()) if search_term.strip() else found), False
 
     def save_model(self, request: HttpRequest, obj: BlacklistEntry, form: BlacklistForm, change: bool) -> None:
         said = form.cleaned_data
@@ -166,8 +205,10 @@ class BlacklistAdmin(ModelAdmin):
             recipient=said["user_id"],
             kind=said["kind"],
             address=said["raw_address"],
+            region=said["region"],
             effect=said["effect"],
             classes=said["classes"],
+            channel=said["channel"],
             scope=said["scope"],
             scope_id=form.scope_id(),
             reason=said["reason"],
@@ -258,8 +299,10 @@ def _row(entry: BlacklistEntry, codes: dict[tuple[str, int], str]) -> Sequence[s
     return (
         entry.recipient.user_id if entry.recipient else "",
         entry.address_masked,
+        entry.region,
         entry.effect,
         "|".join(entry.classes),
+        entry.channel,
         code if entry.scope == Scope.BUSINESS_LINE else "",
         code if entry.scope == Scope.ACCOUNT else "",
         entry.reason,

@@ -16,7 +16,9 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from apps.channels.families import families, ways
 from apps.channels.models import ChannelAccount
+from apps.channels.registry import KINDS as CHANNEL_KINDS
 from apps.partners.models import BusinessLine
 from apps.users.addresses import IMPORT_KINDS
 from apps.users.addressing import hash_of
@@ -24,6 +26,7 @@ from apps.users.attribute_values import BadValue, read_value
 from apps.users.errors import PeopleError
 from apps.users.importing.rejects import in_words
 from apps.users.importing.rows import RowRefused, check_user_id, read_tags
+from apps.users.lists import checked_region
 from apps.users.models import (
     Attribute,
     Binding,
@@ -34,6 +37,14 @@ from apps.users.models import (
     Recipient,
     Scope,
 )
+
+
+def way_choices() -> list[tuple[str, Any]]:
+    """Families of channels, and the kinds of each."""
+    whole = [(word, title) for word, title in ways().items() if word not in CHANNEL_KINDS]
+    kinds = [(one.title, [(kind.kind, kind.label) for kind in one.kinds]) for one in families()]
+    return [(_("a whole family"), whole), *kinds]
+
 
 ATTRIBUTE = "attribute_"
 KINDS = [(kind, kind) for kind in IMPORT_KINDS]
@@ -129,13 +140,26 @@ class BindingForm(forms.ModelForm):
 
 
 class BlacklistForm(forms.ModelForm):
-    """A person or an address, and where the entry counts. The address itself is not kept."""
+    """A person, an address or a region, and where the entry counts. The address itself is not kept."""
 
-    user_id = text_field(_("user id"), required=False, help_text=_("Give a user id or an address."))
+    user_id = text_field(_("user id"), required=False, help_text=_("Give a user id, an address or a region."))
     kind = forms.ChoiceField(
         label=_("address kind"), choices=[("", "—"), *KINDS], required=False, widget=UnfoldAdminSelectWidget()
     )
     raw_address = text_field(_("address"), required=False, help_text=_("Only its keyed hash is kept."))
+    region = text_field(
+        _("region"),
+        required=False,
+        max_length=60,
+        help_text=_("Everybody of this region, as the people's attribute says it."),
+    )
+    channel = forms.ChoiceField(
+        label=_("over which channels"),
+        choices=lambda: [("", _("every channel")), *way_choices()],
+        required=False,
+        widget=UnfoldAdminSelectWidget(),
+        help_text=_("One kind only: whoever is blocked there is still reached over the other channels."),
+    )
     business_line = forms.ModelChoiceField(
         label=_("business line"), queryset=BusinessLine.objects.all(), required=False, widget=UnfoldAdminSelectWidget()
     )
@@ -161,11 +185,19 @@ class BlacklistForm(forms.ModelForm):
     def clean_user_id(self) -> Recipient | None:
         return recipient_of(self.cleaned_data["user_id"]) if self.cleaned_data["user_id"] else None
 
+    def clean_region(self) -> str:
+        try:
+            return checked_region(self.cleaned_data["region"].strip())
+        except PeopleError as refused:
+            raise forms.ValidationError(str(refused)) from None
+
     def clean(self) -> None:
         super().clean()
         said = self.cleaned_data
-        if bool(said.get("user_id")) == bool(said.get("raw_address")):
-            self.add_error("raw_address", _("Give either a user id or an address."))
+        if {"user_id", "region"} & self.errors.keys():
+            return
+        if sum(bool(said.get(name)) for name in ("user_id", "raw_address", "region")) != 1:
+            self.add_error("user_id", _("Give a user id, an address or a region: one of them."))
         elif said.get("raw_address"):
             if said.get("kind"):
                 checked_address(self, said["kind"], said["raw_address"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest
 
@@ -18,7 +19,10 @@ def protection_of(request: HttpRequest, recipient: Recipient) -> dict[str, Any]:
     may_consents = request.user.has_perm("users.view_consentrecord")
     may_lists = request.user.has_perm("users.view_blacklistentry")
     held = Binding.objects.filter(recipient=recipient).values("address_hash")
-    entries = BlacklistEntry.objects.filter(Q(recipient=recipient) | Q(address_hash__in=held)).order_by("-id")
+    concerns = Q(recipient=recipient) | Q(address_hash__in=held)
+    if region := recipient.attributes.get(settings.UMS_REGION_ATTRIBUTE):
+        concerns |= Q(region=region)
+    entries = BlacklistEntry.objects.filter(concerns).order_by("-id")
     return {
         "person": recipient,
         "may_consents": may_consents,

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from apps.channels.families import ways
 from apps.partners.models import BusinessLine
 from apps.users.models.people import Recipient, Scope
 
@@ -20,10 +21,13 @@ class MessageClass(models.TextChoices):
 
 
 class BlacklistEntry(models.Model):
-    """A person or an address that must not be written to (block), or that caps and quiet hours do not hold back (allow).
+    """Who must not be written to (block), or whom caps and quiet hours do not hold back (allow): a person, an address, or
+    everybody of a region.
 
-    `classes` are the message classes it counts for, in order of their names; none means all. `origin` tells what people
-    asked for themselves (consent) from what operators entered: giving consent again lifts only the former.
+    `channel` is the one way that it is about: a kind of channel (`sms_aliyun`) or the family of some (`sms`); none means
+    every way. `region` is matched with the people's attribute of that name, as quiet hours match it. `classes` are the
+    message classes it counts for, in order of their names; none means all. `origin` tells what people asked for themselves
+    (consent) from what operators entered: giving consent again lifts only the former.
     """
 
     class Effect(models.TextChoices):
@@ -41,6 +45,8 @@ class BlacklistEntry(models.Model):
     address_kind = models.CharField(_("address kind"), max_length=20, blank=True)
     address_hash = models.BinaryField(null=True, editable=False)
     address_masked = models.CharField(_("address"), max_length=200, blank=True)
+    region = models.CharField(_("region"), max_length=60, blank=True, default="", db_default="")
+    channel = models.CharField(_("channel kind"), max_length=40, blank=True, default="", db_default="")
     classes = ArrayField(
         models.CharField(max_length=20, choices=MessageClass.choices), verbose_name=_("message classes"), default=list,
         blank=True, db_default=[],
@@ -60,10 +66,23 @@ class BlacklistEntry(models.Model):
         verbose_name_plural = _("blacklist and whitelist")
         constraints = [
             models.CheckConstraint(
-                condition=Q(recipient__isnull=False) ^ Q(address_hash__isnull=False), name="blacklist_one_subject"
+                condition=Q(recipient__isnull=False, address_hash__isnull=True, region="")
+                | Q(recipient__isnull=True, address_hash__isnull=False, region="")
+                | (Q(recipient__isnull=True, address_hash__isnull=True) & ~Q(region="")),
+                name="blacklist_one_subject",
             ),
             models.UniqueConstraint(
-                fields=["recipient", "address_hash", "effect", "scope", "scope_id", "origin", "classes"],
+                fields=[
+                    "recipient",
+                    "address_hash",
+                    "region",
+                    "effect",
+                    "channel",
+                    "scope",
+                    "scope_id",
+                    "origin",
+                    "classes",
+                ],
                 name="blacklist_once",
                 nulls_distinct=False,
             ),
@@ -71,10 +90,21 @@ class BlacklistEntry(models.Model):
         indexes = [
             models.Index(fields=["address_hash"], name="blacklist_hash", condition=Q(address_hash__isnull=False)),
             models.Index(fields=["effect"], name="blacklist_allowed", condition=Q(effect="allow")),
+            models.Index(fields=["region"], name="blacklist_region", condition=~Q(region="")),
+            models.Index(
+                fields=["recipient"],
+                name="blacklist_one_way",
+                condition=Q(recipient__isnull=False) & (~Q(channel="") | Q(scope=Scope.ACCOUNT)),
+            ),
         ]
 
     def __str__(self) -> str:
-        return self.address_masked or str(self.recipient)
+        return self.address_masked or self.region or str(self.recipient)
+
+    @property
+    def way(self) -> str:
+        """The one way that it is about, in words; empty for every way."""
+        return str(ways().get(self.channel, self.channel)) if self.channel else ""
 
 
 class ConsentRecord(models.Model):

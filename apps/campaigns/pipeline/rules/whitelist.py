@@ -1,7 +1,8 @@
 """The whitelist: who is on it is marked for the rules behind this one; a line in trial operation writes to nobody else.
 
 It stands first among the rules. Being allowed lifts frequency caps, quiet hours, the duplicate guard and the holdout, never
-a block and never an unsubscribe: those were asked when the window was read.
+a block and never an unsubscribe: those were asked when the window was read. Who is allowed over another way only loses this
+way, not the message.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from django.db import connection
 from apps.campaigns.pipeline.columns import numbers
 from apps.campaigns.pipeline.order import Item, Order
 from apps.campaigns.pipeline.rules.rule import Asked, stop
-from apps.users.protection import allowed_binding, allowed_recipient, has_whitelist
+from apps.users.protection import Condition, allowed_binding, allowed_some_way, allowed_way, has_whitelist
 
 ALLOWED = """
 SELECT d.id FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS d(id, recipient_id, binding_id)
@@ -34,29 +35,41 @@ class Whitelist:
 
     def look(self, asked: Asked, items: Sequence[Item]) -> None:
         allowed = _allowed(asked.order, items)
-        only = asked.order.campaign.business_line.whitelist_only
         for item in items:
             item.allowed = item.delivery_id in allowed
-            if only and not item.allowed:
-                stop(item, self.code)
+        if asked.order.campaign.business_line.whitelist_only:
+            self._stop_others(asked.order, [item for item in items if not item.allowed])
+
+    def _stop_others(self, order: Order, items: Sequence[Item]) -> None:
+        elsewhere = _allowed_some_way(order, items) if items else set()
+        for item in items:
+            stop(item, "way_not_whitelisted" if item.delivery_id in elsewhere else self.code)
 
     def take(self, cursor: Any, asked: Asked, items: Sequence[Item]) -> None:
         """Nothing is counted."""
 
 
 def _allowed(order: Order, items: Sequence[Item]) -> set[int]:
-    where = {
-        "message_class": order.campaign.message_class,
-        "business_line_id": order.campaign.business_line_id,
-        "account_id": order.batch.account_id,
-    }
-    person, of_person = allowed_recipient(**where)
-    address, of_address = allowed_binding(**where)
+    where = _where(order) | {"account_id": order.batch.account_id, "kind": order.account_row.kind}
+    return _found(items, allowed_way(**where), allowed_binding(**where))
+
+
+def _allowed_some_way(order: Order, items: Sequence[Item]) -> set[int]:
+    """Of people: an address without a person has no way but its own."""
+    return _found(items, allowed_some_way(**_where(order)), ("false", []))
+
+
+def _where(order: Order) -> dict[str, Any]:
+    return {"message_class": order.campaign.message_class, "business_line_id": order.campaign.business_line_id}
+
+
+def _found(items: Sequence[Item], by_person: Condition, by_address: Condition) -> set[int]:
     columns = [
         numbers(item.delivery_id for item in items),
         numbers(item.recipient_id for item in items),
         numbers(item.binding_id for item in items),
     ]
+    sql = ALLOWED.format(by_person=by_person[0], by_address=by_address[0])
     with connection.cursor() as cursor:
-        cursor.execute(ALLOWED.format(by_person=person, by_address=address), [*columns, *of_person, *of_address])
+        cursor.execute(sql, [*columns, *by_person[1], *by_address[1]])
         return {row[0] for row in cursor.fetchall()}
