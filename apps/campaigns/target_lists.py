@@ -28,6 +28,7 @@ from apps.operators.models import Operator
 from apps.users.importing import dialect, reader, rejects
 from apps.users.importing.job import imports_folder
 from apps.users.importing.orders import keep
+from apps.users.importing.sheet import let_go, readable
 from apps.users.services import bind_raw_addresses
 from ums_site.clock import boottime, database_now
 from ums_site.crypto import keyring
@@ -165,7 +166,7 @@ def _ended(held: TargetList) -> dict[str, object]:
     """What the row says of a list that was read whole. The upload of a real one is let go: it holds addresses in clear."""
     facts: dict[str, object] = {"state": State.DONE, "finished_at": database_now(), "crashes": 0}
     if not held.dry_run:
-        Path(held.path).unlink(missing_ok=True)
+        let_go(Path(held.path))
         facts |= {"path": "", "digest": digest_of_rows(held.pk)}
     if not held.rows_rejected:
         Path(held.rejects_path).unlink(missing_ok=True)
@@ -175,13 +176,14 @@ def _ended(held: TargetList) -> dict[str, object]:
 
 def _read(held: TargetList, end: float | None) -> bool:
     """One slice; True at the end of the file."""
-    path = Path(held.path)
+    path = readable(Path(held.path), lambda: _note(held))
     kind = dialect.Dialect(**held.dialect) if held.dialect else dialect.detect(path)
     with reader.opened(path, kind) as file:
         columns = read_list_header(file.header)
         if not held.dialect:
             _note(
-                held, dialect=kind.as_json(), variables=[name for _place, name in columns.variables],
+                held, dialect=kind.as_json(), bytes_total=path.stat().st_size,
+                variables=[name for _place, name in columns.variables],
                 rejects_path=str(imports_folder() / f"list-{held.pk}-rejects.csv"),
             )  # fmt: skip
         anew = held.reached_line == 0 or not Path(held.rejects_path).exists()

@@ -35,6 +35,7 @@ from apps.campaigns.services import create_campaign, submit_campaign
 from apps.users.models import Binding
 from apps.users.services import add_blacklist
 from tests.db.conftest import SMS, World
+from tests.workbooks import workbook
 from ums_site.crypto import keyring
 
 
@@ -94,6 +95,31 @@ def test_people_and_addresses_with_their_own_values(world: World) -> None:
     assert json.loads(keyring().open(payload, PAYLOAD_PLACE)) == {"name": "张三", "balance": "1.5"}, (
         "over the person's own"
     )
+
+
+def test_a_workbook_is_a_list_like_any(world: World) -> None:
+    world.people(2)
+    rows = [["用户编号", "phone", "姓名", "余额"], ["P000000", None, "张三", 1.5], [None, 13911110001, "两\n行", 2],
+            ["P000001", None, "=1+1", 3], [None, 123, "bad", 4], ["P000001", None, "王五", 5]]  # fmt: skip
+    held = workbook(rows, hidden=True, saved={"1+1": "2"})
+
+    def read(**extra: Any) -> TargetList:
+        made = target_lists.start_list(actor="test", file=io.BytesIO(held), file_name="vip.xlsx", **extra)
+        target_lists.run_due()
+        return TargetList.objects.get(pk=made.pk)
+
+    trial = read(dry_run=True)
+    assert (trial.state, trial.error, trial.targets, trial.rows_rejected) == ("DONE", "", 3, 1)
+    real = target_lists.repeat_for_real(actor="test", held=trial)
+    target_lists.run_due()
+    real.refresh_from_db()
+    assert (real.targets, real.people, real.rows_repeated, real.rows_rejected) == (3, 2, 1, 1)
+    assert "\n5," in Path(real.rejects_path).read_text(encoding="utf-8-sig"), "the row of the spreadsheet"
+    sealed = TargetListRow.objects.get(target_list_id=real.pk, number=2).sealed
+    assert json.loads(keyring().open(sealed, PAYLOAD_PLACE)) == {"name": "两\n行", "balance": "2"}
+    assert read().pk == real.pk, "the same file again is the same list"
+    campaign = world.run(submit_campaign(actor="test", campaign=draft(world, real)))
+    assert world.messages(campaign) == {"SUCCEEDED": 3}
 
 
 def test_the_same_file_again_is_the_same_list(world: World) -> None:

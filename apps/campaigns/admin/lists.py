@@ -18,6 +18,7 @@ from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import TargetList
 from apps.campaigns.target_lists import repeat_for_real, start_list
 from apps.operators import audit
+from apps.users.importing.rejects import first_reasons
 
 COUNTS = ("rows_read", "targets", "people", "unknown", "addresses", "rows_repeated", "rows_rejected")
 OVER = (TargetList.State.DONE, TargetList.State.FAILED)
@@ -28,8 +29,8 @@ class ListForm(forms.ModelForm):
 
     file = forms.FileField(
         label=_("File"), widget=UnfoldAdminFileFieldWidget(),
-        help_text=_("CSV as spreadsheets write it: user_id or an address such as phone; every other column is a variable "
-                    "of the text."),
+        help_text=_("XLSX (its first sheet) or CSV as spreadsheets write it: user_id or an address such as phone; every "
+                    "other column is a variable of the text."),
     )  # fmt: skip
     name = forms.CharField(label=_("Name"), required=False, max_length=200, widget=UnfoldAdminTextInputWidget())
     dry_run = forms.BooleanField(
@@ -120,6 +121,7 @@ class TargetListAdmin(ModelAdmin):
                 "figures": [(name, _label(name), getattr(held, name)) for name in COUNTS],
                 "may_add": self.has_add_permission(request),
                 "may_download": request.user.has_perm("users.download_rejects"),
+                "refusals": first_reasons(held.rejects_path) if held.state in OVER else [],
             }
         return super().change_view(request, object_id, *args, **kwargs | {"extra_context": extra})
 

@@ -22,9 +22,11 @@ from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from django.db.models import F, Q
 
+from apps.operators import audit
 from apps.users.importing import apply, dialect, reader, rejects
 from apps.users.importing.ahead import read_ahead
 from apps.users.importing.rows import RowRefused
+from apps.users.importing.sheet import let_go, readable
 from apps.users.importing.sorts import Sort, sort_of
 from apps.users.models import PeopleImport
 from ums_site import queues
@@ -108,8 +110,10 @@ def forget_old_files() -> None:
 
 def forget_files(order: PeopleImport) -> None:
     """Deletes the upload and the refusals of one import."""
-    for path in filter(None, (order.path, order.rejects_path)):
-        Path(path).unlink(missing_ok=True)
+    if order.path:
+        let_go(Path(order.path))
+    if order.rejects_path:
+        Path(order.rejects_path).unlink(missing_ok=True)
     PeopleImport.objects.filter(pk=order.pk).update(path="", rejects_path="")
 
 
@@ -145,7 +149,7 @@ def _start(import_id: int) -> PeopleImport | None:
 
 def _import(order: PeopleImport, end: float | None) -> bool:
     """One slice; True at the end of the file."""
-    path = Path(order.path)
+    path = readable(Path(order.path), lambda: _note(order))
     kind = dialect.Dialect(**order.dialect) if order.reached_line else dialect.detect(path)
     with reader.opened(path, kind) as file:
         sort = sort_of(order, file.header)
@@ -225,9 +229,19 @@ def _finish(order: PeopleImport, state: str, error: str = "") -> None:
     if not mine.update(state=state, error=error[:400], finished_at=now, heartbeat_at=now):
         return
     _drop(apply.seen_table(order.pk))
+    _note_outcome(order, state)
     if not order.dry_run:
-        Path(order.path).unlink(missing_ok=True)
+        let_go(Path(order.path))
         PeopleImport.objects.filter(pk=order.pk).update(path="")
+
+
+def _note_outcome(order: PeopleImport, state: str) -> None:
+    """What came of it stands in the audit log beside who ordered it."""
+    done = PeopleImport.objects.select_related("created_by").get(pk=order.pk)
+    names = (one.name for one in PeopleImport._meta.fields if one.name.endswith(("_added", "_changed", "_unchanged")))
+    counts = {name: count for name in ("rows_read", "rows_rejected", *names) if (count := getattr(done, name))}
+    detail = {"state": state, "sort": done.sort, "dry_run": done.dry_run, **counts}
+    audit.record(actor=done.created_by or "import", verb="finish_import", what=done, detail=detail)
 
 
 def _drop(table: str) -> None:

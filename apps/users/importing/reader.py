@@ -13,6 +13,8 @@ from apps.users.importing.dialect import BadFile, Dialect, _
 from apps.users.importing.rows import RowRefused, without_quote
 
 CHUNK_ROWS = 5000
+SHEET = ".sheet"  # the CSV that sheet.py made of a workbook
+LINE_BREAK = "\u2028"  # a line break within a cell of it: there a row is a line
 
 
 @dataclass(slots=True)
@@ -46,7 +48,8 @@ def opened(path: Path, dialect: Dialect) -> Iterator[OpenFile]:
             header = next(reader)
         except (StopIteration, csv.Error):
             raise BadFile(_("the file has no header line")) from None
-        yield OpenFile(header, _numbered(reader, dialect.skipped_lines), raw.raw.tell)
+        rows = _numbered(reader, dialect.skipped_lines)
+        yield OpenFile(header, _with_line_breaks(rows) if path.suffix == SHEET else rows, raw.raw.tell)
 
 
 def _numbered(reader: Iterator[list[str]], skipped: int) -> Iterator[tuple[int, list[str]]]:
@@ -61,6 +64,11 @@ def _numbered(reader: Iterator[list[str]], skipped: int) -> Iterator[tuple[int, 
                 _("line %(line)s holds a cell of more than 128 KiB; a quotation mark is probably not closed"), line=line
             ) from None
         yield line, cells
+
+
+def _with_line_breaks(rows: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+    for line, cells in rows:
+        yield line, [cell.replace(LINE_BREAK, "\n") for cell in cells]
 
 
 def chunks(

@@ -6,10 +6,12 @@ import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from django.utils.translation import gettext
 
+MOST_SHOWN = 20
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\0", "＝", "＋", "－", "＠")
 
 
@@ -40,6 +42,15 @@ class Rejects:
     def add(self, line: int, reason: str, cells: Sequence[str]) -> None:
         """One refused row. Our reasons may quote a column's name, so they are made harmless too."""
         self._writer.writerow([line, harmless(reason), *map(harmless, cells)])
+
+
+def first_reasons(path: str) -> list[tuple[str, str]]:
+    """(line, reason) of the first refused rows, for a page; none of their cells."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            return [(row[0], row[1]) for row in islice(csv.reader(file), 1, MOST_SHOWN + 1)]
+    except OSError:
+        return []
 
 
 @contextmanager

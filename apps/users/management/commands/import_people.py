@@ -14,7 +14,7 @@ from apps.users.models import PeopleImport
 class Command(BaseCommand):
     """Prints the counts; refused rows are kept in a file whose path is printed too."""
 
-    help = "Import people from a CSV file (UTF-8, GB18030 or UTF-16; comma, semicolon or tab)."
+    help = "Import people from an XLSX file, or a CSV file (UTF-8, GB18030 or UTF-16; comma, semicolon or tab)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", type=Path)
