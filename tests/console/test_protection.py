@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from django.utils import translation
 from playwright.sync_api import expect
 
 from apps.campaigns.models import Reply, ReplyWord
@@ -14,10 +15,13 @@ from apps.campaigns.pipeline import replies
 from apps.campaigns.replying import add_reply_word
 from apps.channels.contract import ReplyEvent
 from apps.users import services
+from apps.users.importing import job
 from apps.users.models import Attribute, BlacklistEntry, ConsentRecord, Recipient
 from apps.users.unsubscribing import PERSON, Asking, token_of
 from tests.console.conftest import Scene, Watched
+from tests.workbooks import workbook
 
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 LISTS = "/console/users/blacklistentry/"
 PICTURES = os.environ.get("UMS_TEST_PICTURES")
 
@@ -89,6 +93,39 @@ def test_lists_are_added_to_and_lifted_with_a_reason(console: Watched, scene: Sc
     page.get_by_role("link", name="Import a whitelist").click()
     expect(page.locator("[name=sort]")).to_have_value("allow")
     picture(console, "lists-import")
+
+
+def test_consents_come_in_from_a_workbook(console: Watched, scene: Scene) -> None:
+    page = console.page
+    console.sign_in("boss")
+    console.goto("/console/users/consentrecord/")
+    expect(page.get_by_text("No consent on record")).to_be_visible()
+    page.get_by_role("link", name="Import consents").click()
+    expect(page.locator("[name=sort]")).to_have_value("consent")
+    rows = [["user_id", "state", "time", "class", "source", "text_version"], ["U3", "given", "2026-01-02", "marketing"],
+            ["U4", "perhaps", "2026-01-02"], ["U5", "withdrawn", "2026-01-02 9:30", "marketing", "web form", "v3"]]  # fmt: skip
+    page.set_input_files("[name=file]", {"name": "c.xlsx", "mimeType": XLSX, "buffer": workbook(rows)})
+    page.fill("[name=reason]", "signed forms of January")
+    page.get_by_label("Dry run").check(force=True)
+    picture(console, "consents-import")
+    page.click("[name=_save]")
+    page.wait_for_url(re.compile("/peopleimport/[0-9]+/"))
+    with translation.override("en"):
+        job.run_due()
+    expect(page.get_by_text("The first refused rows")).to_be_visible()
+    expect(page.get_by_role("row", name="3 state: write given or withdrawn")).to_be_visible()
+    assert not ConsentRecord.objects.exists()
+    picture(console, "consents-imported")
+    page.get_by_role("button", name="Import for real").click()
+    with translation.override("en"):
+        job.run_due()
+    console.goto("/console/users/consentrecord/")
+    expect(page.get_by_role("row", name=re.compile("U5.*withdrawn.*signed forms of January"))).to_be_visible()
+    picture(console, "consents-of-a-file")
+    console.goto(f"/console/users/consentrecord/{ConsentRecord.objects.get(state='withdrawn').pk}/change/")
+    expect(page.get_by_text("web form")).to_be_visible()
+    picture(console, "consent-of-a-file")
+    assert BlacklistEntry.objects.get().recipient.user_id == "U5"  # type: ignore[union-attr]
 
 
 def test_a_person_takes_themselves_off_and_the_console_shows_the_proof(console: Watched, scene: Scene) -> None:

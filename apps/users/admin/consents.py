@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
@@ -61,7 +61,13 @@ class ConsentAdmin(ModelAdmin):
         if obj is None:
             whom = ["user_id", "kind", "raw_address"]
             return [*whom, "state", "message_class", "business_line", "evidence", "reference"]
-        return ["at", "subject", "state", "shown_class", "shown_line", "source", "evidence", "reference", "actor"]
+        proof = ["evidence", "reference", "said_at", "obtained", "text_version", "operator"]
+        return ["at", "subject", "state", "shown_class", "shown_line", "source", *proof, "actor"]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        needed = ("users.add_peopleimport", "users.add_consentrecord")
+        extra = {"may_import": request.user.has_perms(needed)}
+        return super().changelist_view(request, {**(extra_context or {}), **extra})
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return super().get_changeform_initial_data(request) | {"message_class": "marketing"}

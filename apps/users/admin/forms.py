@@ -256,12 +256,16 @@ class LiftForm(forms.Form):
 
 
 class UploadForm(forms.ModelForm):
-    """A file of people, or of entries of a list, to bring in."""
+    """A file of people, of entries of a list, or of consents, to bring in."""
 
+    may_consents = True
     file = forms.FileField(
         label=_("file"),
         widget=UnfoldAdminFileFieldWidget(),
-        help_text=_("CSV in UTF-8, GB18030 or UTF-16; comma, semicolon or tab. Several addresses or tags: a|b."),
+        help_text=_(
+            "XLSX (its first sheet), or CSV in UTF-8, GB18030 or UTF-16 with comma, semicolon or tab. Several addresses or "
+            "tags: a|b."
+        ),
     )
     dry_run = forms.BooleanField(
         label=_("dry run"),
@@ -275,15 +279,19 @@ class UploadForm(forms.ModelForm):
         fields = ["sort", "reason"]
         help_texts = {
             "sort": _(
-                "A list has a user id or one address a row; reason, expires_at, classes, business_line and account where a "
-                "row has its own."
+                "A list has a user id, one address or one region a row; reason, expires_at, classes, channel, business_line "
+                "and account where a row has its own. Consents have a user id or an address, state, time, evidence; class, "
+                "business_line, source, text_version, operator and reference."
             ),
-            "reason": _("Of a list: the reason of every row that has none of its own."),
+            "reason": _("Of a list: the reason, of consents: the evidence, of every row that has none of its own."),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["sort"].required = False
+        if not self.may_consents:
+            choices = [one for one in PeopleImport.Sort.choices if one[0] != PeopleImport.Sort.CONSENT]
+            self.fields["sort"].choices = choices  # type: ignore[attr-defined]
 
     def clean_sort(self) -> str:
         return self.cleaned_data["sort"] or PeopleImport.Sort.PEOPLE

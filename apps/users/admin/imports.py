@@ -1,4 +1,4 @@
-"""The import of people: upload, live progress, result, refused rows."""
+"""Imports of people, lists and consents: upload, live progress, result, refused rows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from unfold.admin import ModelAdmin
 from apps.operators import audit
 from apps.users import services
 from apps.users.admin.forms import UploadForm
+from apps.users.importing.rejects import first_reasons
 from apps.users.models import PeopleImport
 
 ROWS = ("rows_read", "rows_rejected")
 COUNTS = (
     *ROWS, "recipients_added", "recipients_changed", "recipients_unchanged", "bindings_added", "tags_added",
 )  # fmt: skip
+OVER = (PeopleImport.State.DONE, PeopleImport.State.FAILED)
 LIST_COUNTS = (*ROWS, "entries_added", "entries_changed", "entries_unchanged")
 
 
@@ -59,7 +61,7 @@ class PeopleImportAdmin(ModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: PeopleImport | None = None, **kwargs: Any) -> Any:
         if obj is None:
-            kwargs["form"] = UploadForm
+            kwargs["form"] = type("UploadForm", (UploadForm,), {"may_consents": _may_consents(request)})
         return super().get_form(request, obj, **kwargs)
 
     def get_fields(self, request: HttpRequest, obj: PeopleImport | None = None) -> list[str]:
@@ -92,6 +94,7 @@ class PeopleImportAdmin(ModelAdmin):
         if order:
             extra |= {"percent": percent(order), "may_add": self.has_add_permission(request)}
             extra["may_download"] = request.user.has_perm("users.download_rejects")
+            extra["refusals"] = first_reasons(order.rejects_path) if order.state in OVER else []
         return super().change_view(request, object_id, *args, **kwargs | {"extra_context": extra if order else {}})
 
     def get_urls(self) -> list[URLPattern]:
@@ -107,11 +110,9 @@ class PeopleImportAdmin(ModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         order = get_object_or_404(PeopleImport, pk=order_id)
-        over = order.state in (PeopleImport.State.DONE, PeopleImport.State.FAILED)
         facts = {name: getattr(order, name) for name in counts_of(order)}
-        return JsonResponse(
-            facts | {"percent": percent(order), "state": order.get_state_display(), "over": over, "error": order.error}
-        )
+        more = {"percent": percent(order), "state": order.get_state_display(), "over": order.state in OVER}
+        return JsonResponse(facts | more | {"error": order.error})
 
     def rejects(self, request: HttpRequest, order_id: int) -> FileResponse:
         """The file of refused rows. It holds addresses in clear: a permission of its own, and on record."""
@@ -137,6 +138,8 @@ class PeopleImportAdmin(ModelAdmin):
         if request.method != "POST" or not self.has_add_permission(request):
             raise PermissionDenied
         order = get_object_or_404(PeopleImport, pk=order_id)
+        if order.sort == PeopleImport.Sort.CONSENT and not _may_consents(request):
+            raise PermissionDenied
         try:
             made = service(actor=request.user, order=order)
         except services.PeopleError as refused:
@@ -144,6 +147,11 @@ class PeopleImportAdmin(ModelAdmin):
             return redirect(_page(order_id))
         messages.success(request, done)
         return redirect(_page(made.pk if made else order_id))
+
+
+def _may_consents(request: HttpRequest) -> bool:
+    """What a file of consents records needs the permission of recording one."""
+    return request.user.has_perm("users.add_consentrecord")
 
 
 def _page(order_id: int) -> str:

@@ -1,4 +1,4 @@
-"""What a file may hold – people, or entries of a list – behind one face for the job that takes it in."""
+"""What a file may hold – people, entries of a list, or consents – behind one face for the job that takes it in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from django.db.backends.utils import CursorWrapper
 
 from apps.users.importing import apply, columns, staging
+from apps.users.importing.consents import Consents
 from apps.users.importing.dialect import _
 from apps.users.importing.entries import Entries
 from apps.users.importing.rows import Row, RowRefused, check_row
@@ -63,18 +64,17 @@ class People:
 
 
 class ListEntries:
-    """Entries of the black- or whitelist."""
+    """Entries of the black- or whitelist, or records of consent: what names its subjects and is written once."""
 
-    def __init__(self, order: PeopleImport, cells: Sequence[str]) -> None:
-        self._entries = Entries(cells, order.sort, order.reason)
-        self.header, self.check = self._entries.header, self._entries.check
+    def __init__(self, entries: Entries | Consents, repeated: str) -> None:
+        self._entries, self._repeated = entries, repeated
+        self.header, self.check = entries.header, entries.check
 
     def take(self, cursor: CursorWrapper, order: PeopleImport, rows: Sequence[Any]) -> Taken:
         self._entries.stage(cursor, rows)
         refused = self._entries.unknown(cursor)
-        words = _("the same entry stands in line %(line)s")
         repeated = apply.take_out_repeated(cursor, order.pk, self._entries.table, "key")
-        refused |= {line: RowRefused(words, line=first) for line, first in repeated.items()}
+        refused |= {line: RowRefused(self._repeated, line=first) for line, first in repeated.items()}
         apply.drop_applied(cursor, order.applied_line, self._entries.table)
         counts = self._entries.measure(cursor)
         if not order.dry_run:
@@ -84,7 +84,12 @@ class ListEntries:
 
 def sort_of(order: PeopleImport, cells: Sequence[str]) -> Sort:
     """The sort for an import and the header of its file. Raises BadFile."""
-    return People(cells) if order.sort == PeopleImport.Sort.PEOPLE else ListEntries(order, cells)
+    if order.sort == PeopleImport.Sort.PEOPLE:
+        return People(cells)
+    if order.sort == PeopleImport.Sort.CONSENT:
+        actor = f"{order.created_by or ''} (import {order.pk})".strip()
+        return ListEntries(Consents(cells, order.reason, actor), _("the same record stands in line %(line)s"))
+    return ListEntries(Entries(cells, order.sort, order.reason), _("the same entry stands in line %(line)s"))
 
 
 def _declared() -> list[columns.DeclaredAttribute]:

@@ -114,12 +114,13 @@ class Binding(models.Model):
 
 
 class PeopleImport(models.Model):
-    """One file on its way in, of people or of a black- or whitelist; its counts are the live progress of the page."""
+    """One file on its way in: people, entries of a list, or consents. Its counts are the live progress of the page."""
 
     class Sort(models.TextChoices):
         PEOPLE = "people", _("people")
         BLOCK = "block", _("blacklist")
         ALLOW = "allow", _("whitelist")
+        CONSENT = "consent", _("consents")
 
     class State(models.TextChoices):
         WAITING = "WAITING", _("waiting")

@@ -112,7 +112,8 @@ class ConsentRecord(models.Model):
 
     `recipient_id` is no foreign key: the proof outlives the person's rows, which say whose it was. `message_class` and
     `business_line` are what it is about; empty means all of them. `evidence` is what was said or shown, `reference` where
-    to find it: the id of a message, of a form, of a reply.
+    to find it: the id of a message, of a form, of a reply. Of what is brought in from elsewhere `said_at` is when they said
+    so, `obtained` where, `text_version` which version of the words they saw, `operator` who heard it; `at` is when we did.
     """
 
     class State(models.TextChoices):
@@ -139,6 +140,10 @@ class ConsentRecord(models.Model):
     source = models.CharField(_("source"), max_length=10, choices=Source.choices)
     evidence = models.CharField(_("evidence"), max_length=500)
     reference = models.CharField(_("reference"), max_length=100, blank=True)
+    said_at = models.DateTimeField(_("said at"), null=True, blank=True)
+    obtained = models.CharField(_("obtained from"), max_length=100, blank=True, default="", db_default="")
+    text_version = models.CharField(_("version of the text"), max_length=60, blank=True, default="", db_default="")
+    operator = models.CharField(_("heard by"), max_length=100, blank=True, default="", db_default="")
     actor = models.CharField(_("recorded by"), max_length=200)
     at = models.DateTimeField(_("at"))
 
