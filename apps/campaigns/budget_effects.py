@@ -35,7 +35,7 @@ def _effect(left: Remaining, campaign: Campaign, figures: Mapping[str, Any]) -> 
 
 def _wanted(held: Allowance, figures: Mapping[str, Any]) -> Decimal | None:
     if held.unit == Allowance.Unit.MESSAGES:
-        return Decimal(figures["targets"] - figures["invalid"] - sum(figures["blocked"].values()))
+        return Decimal(figures["targets"] - figures["invalid"] - figures["kept"] - sum(figures["blocked"].values()))
     if held.unit == Allowance.Unit.MONEY and held.currency == figures.get("currency"):
         return Decimal(figures["expected_price"])
     return None

@@ -21,7 +21,8 @@ from django.utils.translation import gettext as _
 from apps.campaigns.approvals import seal_of
 from apps.campaigns.binding import definition_hash
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.forecast_measures import add_chunk, figures_of
+from apps.campaigns.forecast_measures import add_chunk
+from apps.campaigns.forecast_result import figures_of
 from apps.campaigns.freezing import digest_of_ids, drop_parts, keep_part, parts_of
 from apps.campaigns.models import Campaign, Forecast, TargetList
 from apps.campaigns.pipeline.expand import CHUNK, fill_from_audience, fill_from_list

@@ -2,117 +2,84 @@
 
 A *pattern* is `step|reached|taken`: the step that somebody begins at, a mark (+ or -) for each slot of the plan that
 reaches them, and one for each that is taken first. However large the audience, there are few patterns, and everything
-about reach is exact. What happens after the first step rests on delivered rates: those observed, pulled towards PRIOR as
-if PRIOR_WEIGHT deliveries had shown it.
+about reach is exact. What follows the first step is worked out in forecast_ways.py.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from apps.campaigns.forecast_chances import Chance
+from apps.campaigns.forecast_ways import Foreseen, Known, Text, foresee
 from apps.campaigns.policy import Plan, Step, StepChannel
 
-PRIOR = 0.8
-PRIOR_WEIGHT = 20
 CENT = Decimal("0.01")
 FINE = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """How often what a step waits for came: `good` of `tried`; `rate` is that with the prior."""
+class Group:
+    """So many people of one pattern with equal texts; `texts` has those by slot that can be made."""
 
-    good: int = 0
-    tried: int = 0
-
-    @property
-    def rate(self) -> float:
-        return (self.good + PRIOR * PRIOR_WEIGHT) / (self.tried + PRIOR_WEIGHT)
+    pattern: str
+    texts: Mapping[int, Text]
+    people: float
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """One step of somebody's way: the slots tried, how likely it comes to it, how likely it ends there."""
+class Outlook:
+    """What is expected of everybody, and what it would be if every rate were at its low or its high end."""
 
-    step: int
-    slots: tuple[StepChannel, ...]
-    probability: float
-    success: float
+    expected: Foreseen
+    ends: tuple[Foreseen, Foreseen]
+    costs: tuple[Decimal, ...]  # of a person of each group, expected
 
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one person costs: the first step for certain, on average, and if every step is needed."""
-
-    first: Decimal
-    expected: Decimal
-    worst: Decimal
+    def range_of(self, name: str) -> tuple[float, float]:
+        """The least and the most of `cost` or `delivered`."""
+        held = [float(getattr(one, name)) for one in (self.expected, *self.ends)]
+        return min(held), max(held)
 
 
-def way(plan: Plan, pattern: str, rates: Mapping[str, Rate]) -> list[Leg]:
-    """The steps that somebody of this pattern may come to, in order."""
-    begin, reached, first = pattern.split("|")
-    legs: list[Leg] = []
-    probability = 1.0
-    for step in plan.steps[int(begin) :]:
-        slots = _marked(step, first) if step.number == int(begin) else _taken(step, reached)
-        if not slots:
-            continue
-        lost = 1.0
-        for slot in slots:
-            lost *= 1 - rates.get(slot.account, Rate()).rate
-        legs.append(Leg(step.number, slots, probability, 1 - lost))
-        probability *= lost
-    return legs
+def outlook(plan: Plan, groups: Sequence[Group], known: Known) -> Outlook:
+    """Works the three out over all groups."""
+    sums, costs = [], []
+    for chances in (known.chances, _at_end(known.chances, "low"), _at_end(known.chances, "high")):
+        total = Foreseen()
+        for group in groups:
+            one = foresee(plan, group.pattern, group.texts, Known(chances, known.scores, known.unknown_goes_on))
+            total.add(one, group.people)
+            costs.append(Decimal(one.cost).quantize(FINE))
+        sums.append(total)
+    return Outlook(sums[0], (sums[1], sums[2]), tuple(costs[: len(groups)]))
+
+
+def _at_end(chances: Mapping[int, Chance], end: str) -> dict[int, Chance]:
+    return {slot: one.at(getattr(one, end)) for slot, one in chances.items()}
+
+
+def routes(plan: Plan, ways: Mapping[int, float]) -> dict[str, float]:
+    """Route -> people expected on it, the most travelled first: `push_jpush > sms_aliyun`, as figures name routes."""
+    found: dict[str, float] = {}
+    for tried, people in ways.items():
+        steps = [sorted({one.kind for one in step.channels if tried & one.bit}) for step in plan.steps]
+        name = " > ".join(" + ".join(kinds) for kinds in steps if kinds)
+        if name:
+            found[name] = found.get(name, 0.0) + people
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def by_account(plan: Plan, by_slot: Mapping[int, float]) -> dict[str, float]:
+    """Account -> the sum over its slots."""
+    found = {one.account: 0.0 for one in plan.channels()}
+    for one in plan.channels():
+        found[one.account] += by_slot.get(one.slot, 0.0)
+    return found
 
 
 def _marked(step: Step, marks: str) -> tuple[StepChannel, ...]:
     return tuple(slot for slot in step.channels if marks[slot.slot] == "+")
-
-
-def _taken(step: Step, reached: str) -> tuple[StepChannel, ...]:
-    """What a later step would take: of alternatives the one of the greatest weight."""
-    places = [[slot for slot in place if reached[slot.slot] == "+"] for place in step.places]
-    picked = [max(place, key=lambda slot: slot.weight) for place in places if place]
-    return tuple(picked if step.mode == "all" else picked[:1])
-
-
-def route_name(slots_of_steps: Iterable[Sequence[StepChannel]]) -> str:
-    """`push_jpush + email_smtp > sms_aliyun`, as the figures of a campaign name routes."""
-    return " > ".join(" + ".join(dict.fromkeys(slot.kind for slot in slots)) for slots in slots_of_steps)
-
-
-def routes(plan: Plan, patterns: Mapping[str, int], rates: Mapping[str, Rate]) -> dict[str, float]:
-    """Route -> people expected on it, the most travelled first."""
-    found: Counter[str] = Counter()
-    for pattern, people in patterns.items():
-        legs = way(plan, pattern, rates)
-        for number, leg in enumerate(legs):
-            ends = leg.success if number + 1 < len(legs) else 1.0
-            found[route_name(one.slots for one in legs[: number + 1])] += people * leg.probability * ends  # type: ignore[assignment]
-    return {name: float(people) for name, people in found.most_common()}
-
-
-def tried(plan: Plan, patterns: Mapping[str, int], rates: Mapping[str, Rate]) -> dict[str, float]:
-    """Account -> people expected to be written to over it."""
-    found: dict[str, float] = {}
-    for pattern, people in patterns.items():
-        for leg in way(plan, pattern, rates):
-            for slot in leg.slots:
-                found[slot.account] = found.get(slot.account, 0.0) + people * leg.probability
-    return found
-
-
-def delivered(plan: Plan, patterns: Mapping[str, int], rates: Mapping[str, Rate]) -> float:
-    """People expected to be reached by some step."""
-    return sum(
-        people * leg.probability * leg.success
-        for pattern, people in patterns.items()
-        for leg in way(plan, pattern, rates)
-    )
 
 
 def reach(plan: Plan, patterns: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
@@ -128,25 +95,23 @@ def reach(plan: Plan, patterns: Mapping[str, int]) -> tuple[dict[str, int], dict
     return reachable, first
 
 
-def cost(plan: Plan, pattern: str, legs: Sequence[Leg], prices: Mapping[str, Decimal]) -> Cost:
-    """What somebody of this pattern costs; `prices` has, by account, the price of this person's own text."""
-    first = sum((prices.get(slot.account, Decimal(0)) for slot in legs[0].slots), Decimal(0)) if legs else Decimal(0)
-    expected = sum(
-        (Decimal(leg.probability) * prices.get(slot.account, Decimal(0)) for leg in legs for slot in leg.slots),
-        Decimal(0),
-    )
-    worst = _worst(plan, pattern, prices)
-    return Cost(first, expected.quantize(FINE), worst if plan.ceiling is None else min(worst, max(plan.ceiling, first)))
+def first_and_worst(plan: Plan, group: Group) -> tuple[Decimal, Decimal]:
+    """What somebody of the group costs if the first step is all, and if every step is needed."""
+    begin, _reached, marks = group.pattern.split("|")
+    prices = {slot: text.amount for slot, text in group.texts.items()}
+    first = sum((prices.get(one.slot, Decimal(0)) for one in _marked(plan.steps[int(begin)], marks)), Decimal(0))
+    worst = _worst(plan, group.pattern, prices)
+    return first, worst if plan.ceiling is None else min(worst, max(plan.ceiling, first))
 
 
-def _worst(plan: Plan, pattern: str, prices: Mapping[str, Decimal]) -> Decimal:
+def _worst(plan: Plan, pattern: str, prices: Mapping[int, Decimal]) -> Decimal:
     begin, reached, _first = pattern.split("|")
     total = Decimal(0)
     for step in plan.steps[int(begin) :]:
         slots = [slot for slot in step.channels if reached[slot.slot] == "+"]
         if step.mode == "first":
             slots = [slot for slot in slots if slot.slot in _of_first_place(step, reached)]
-        total += sum((prices.get(slot.account, Decimal(0)) for slot in slots), Decimal(0))
+        total += sum((prices.get(slot.slot, Decimal(0)) for slot in slots), Decimal(0))
     return total
 
 
@@ -158,19 +123,19 @@ def _of_first_place(step: Step, reached: str) -> set[int]:
     return set()
 
 
-def spread(histogram: Mapping[str, int]) -> dict[str, str]:
-    """Median, ninth tenth, most and mean of amounts counted as {amount: people}; empty for nobody."""
-    rows = sorted((Decimal(amount), people) for amount, people in histogram.items())
-    total = sum(people for _amount, people in rows)
-    if not total:
+def spread(amounts: Iterable[tuple[Decimal, float]]) -> dict[str, str]:
+    """Median, ninth tenth, most and mean of amounts, each with its people; empty for nobody."""
+    rows = sorted(amounts)
+    people = sum(count for _amount, count in rows)
+    if not people:
         return {}
-    mean = sum((amount * people for amount, people in rows), Decimal(0)) / total
-    held = {"p50": _at(rows, total * 0.5), "p90": _at(rows, total * 0.9), "max": rows[-1][0], "mean": mean}
+    held = {"p50": _at(rows, people * 0.5), "p90": _at(rows, people * 0.9), "max": rows[-1][0]}
+    held["mean"] = total_of(rows) / Decimal(people)
     return {name: str(amount.quantize(FINE)) for name, amount in held.items()}
 
 
-def _at(rows: Sequence[tuple[Decimal, int]], place: float) -> Decimal:
-    behind = 0
+def _at(rows: Sequence[tuple[Decimal, float]], place: float) -> Decimal:
+    behind = 0.0
     for amount, people in rows:
         behind += people
         if behind >= place:
@@ -178,11 +143,9 @@ def _at(rows: Sequence[tuple[Decimal, int]], place: float) -> Decimal:
     return rows[-1][0]
 
 
-def total_of(histogram: Mapping[str, int], people: int) -> Decimal:
-    """What `people` cost together, of whom the histogram counts a sample."""
-    counted = sum(histogram.values())
-    held = sum((Decimal(amount) * count for amount, count in histogram.items()), Decimal(0))
-    return (held * people / counted).quantize(CENT) if counted else Decimal("0.00")
+def total_of(amounts: Iterable[tuple[Decimal, float]]) -> Decimal:
+    """What all cost together."""
+    return sum((amount * Decimal(people) for amount, people in amounts), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)

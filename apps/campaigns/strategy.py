@@ -85,7 +85,7 @@ def next_step(
     current = [one for one in deliveries if one.step == step]
     if any(one.state in OPEN_DELIVERY for one in current):
         return Hold(None)
-    if not _unknown_goes_on(plan, message_class):
+    if not unknown_goes_on(plan, message_class):
         if any(one.state == "UNKNOWN" for one in current):
             return Hold(None)
         if any(one.state == "UNKNOWN_FINAL" for one in current):
@@ -95,7 +95,7 @@ def next_step(
     return _after_wait(plan.steps[step], current, now)
 
 
-def _unknown_goes_on(plan: Plan, message_class: MessageClass) -> bool:
+def unknown_goes_on(plan: Plan, message_class: MessageClass) -> bool:
     """Whether a call of unknown outcome starts the next step: as the policy says, else for one-time passwords only."""
     if plan.unknown_starts_next is None:
         return message_class is MessageClass.OTP

@@ -23,6 +23,10 @@ class VersusRowSerializer(serializers.Serializer):
     actual = serializers.JSONField()
     difference = serializers.JSONField(help_text="Actual less forecast.")
     why = serializers.CharField(allow_blank=True, help_text="Why it must differ, empty where it does not.")
+    low = serializers.JSONField(
+        help_text="The least, where the forecast gave a range because rates were assumed; else null."
+    )
+    high = serializers.JSONField(help_text="The most, likewise.")
 
 
 class VersusSerializer(serializers.Serializer):

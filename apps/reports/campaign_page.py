@@ -23,7 +23,7 @@ from apps.channels.registry import KINDS, adapter
 from apps.partners.allowances import remaining
 from apps.reports.drill import MONEY_FIGURES, RECALL_FIGURES, SYMBOLS
 from apps.reports.figures import Figures, campaign_figures
-from apps.reports.versus import WHY, rows_of, words_of
+from apps.reports.versus import WHY, Row, rows_of, words_of
 
 TILES = [
     "targets", "invalid", "blocked", "valid", "accepted", "refused", "in_progress", "recalled",
@@ -158,11 +158,16 @@ def _reasons(campaign: Campaign, figures: Figures) -> list[tuple[str, int, str]]
 def _versus(campaign: Campaign, figures: Figures) -> list[tuple[str, str, str, str, str]]:
     """(what, forecast, actual, difference, why) of every figure that was forecast."""
     return [
-        (_versus_words(row.key), _shown(row.forecast), _shown(row.actual), _shown(row.difference, sign=True),
+        (_versus_words(row.key), _foreseen(row), _shown(row.actual), _shown(row.difference, sign=True),
          str(WHY.get(row.why, "")))
         for row in rows_of(campaign, figures)
         if row.forecast is not None
     ]  # fmt: skip
+
+
+def _foreseen(row: Row) -> str:
+    between = "" if row.low is None else f" ({_shown(row.low)} – {_shown(row.high)})"
+    return _shown(row.forecast) + between
 
 
 def _versus_words(key: str) -> str:

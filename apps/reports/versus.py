@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.campaigns.freezing import digest_of_messages
-from apps.campaigns.models import Campaign, Forecast
+from apps.campaigns.models import Campaign, Forecast, SavedMessage
 from apps.campaigns.progress import is_over
 from apps.reports.figures import Figures
 from ums_site.ids import first_row_id
@@ -24,6 +24,8 @@ WHY: dict[str, Promise] = {
         "rules were asked again when it began and before each message: lists, caps and people had changed"
     ),
     "rests_on_rates": gettext_lazy("the later steps rest on what was delivered before; here it was another share"),
+    "assumed": gettext_lazy("its rates were assumed, since there was no history yet; hence a range was given"),
+    "kept": gettext_lazy("some lost or found an address meanwhile, or turned out to be away when it was sent"),
     "sampled": gettext_lazy("texts were measured on a random sample"),
     "not_over": gettext_lazy("it is still under way"),
     "time": gettext_lazy("workers, providers and waits took their own time"),
@@ -34,12 +36,17 @@ SELECT extract(epoch FROM max(first_intent_at) - %s) FROM campaigns_delivery WHE
 
 
 class Row(NamedTuple):
-    """One figure. `key` is `targets`, `blocked.blacklisted`, `tried.sms-main`, …; amounts are numbers or decimal text."""
+    """One figure. `key` is `targets`, `blocked.blacklisted`, `tried.sms-main`, …; amounts are numbers or decimal text.
+
+    `low` and `high` are given where the forecast gave a range, because rates were assumed.
+    """
 
     key: str
     forecast: int | float | Decimal | None
     actual: int | float | Decimal | None
     why: str = ""
+    low: int | Decimal | None = None
+    high: int | Decimal | None = None
 
     @property
     def difference(self) -> Any:
@@ -70,23 +77,27 @@ def _explained(row: Row, over: bool) -> Row:
 
 def _rows(campaign: Campaign, said: Mapping[str, Any], figures: Figures) -> Iterator[Row]:
     blocked = sum(said["blocked"].values())
+    between = said.get("range", {}) if said.get("assumed") else {}
+    rates = "assumed" if said.get("assumed") else "rests_on_rates"
     yield Row("targets", said["targets"], figures.targets, "not_frozen")
     yield Row("invalid", said["invalid"], figures.invalid, "asked_again")
     for reason in dict.fromkeys([*said["blocked"], *_codes(figures.blocked_reasons)]):
         actual = _codes(figures.blocked_reasons).get(reason, 0)
         yield Row(f"blocked.{reason}", said["blocked"].get(reason, 0), actual, "asked_again")
+    yield Row("kept", said.get("kept", 0), _kept(campaign), "kept")
     yield Row("valid", said["targets"] - said["invalid"] - blocked, figures.valid, "asked_again")
     for code, people in said["expected"].items():
         tried = figures.by_channel[code]["tried"] if code in figures.by_channel else 0
-        yield Row(f"tried.{code}", people, tried, "rests_on_rates")
+        yield Row(f"tried.{code}", people, tried, rates)
     for route in dict.fromkeys([*said["routes"], *figures.by_route]):
         actual = figures.by_route[route]["people"] if route in figures.by_route else 0
-        yield Row(f"route.{route}", said["routes"].get(route, 0), actual, "rests_on_rates")
-    yield Row("delivered", said["delivered"], figures.delivered, "rests_on_rates")
-    yield Row("pieces", _expected_pieces(said), figures.pieces, "sampled" if said.get("sampled") else "rests_on_rates")
-    yield Row("cost", Decimal(said["expected_price"]), figures.cost, "rests_on_rates")
+        yield Row(f"route.{route}", said["routes"].get(route, 0), actual, rates)
+    yield Row("delivered", said["delivered"], figures.delivered, rates, *between.get("delivered", ()))
+    yield Row("pieces", said.get("expected_pieces"), figures.pieces, "sampled" if said.get("sampled") else rates)
+    cost = map(Decimal, between.get("expected_price", ()))
+    yield Row("cost", Decimal(said["expected_price"]), figures.cost, rates, *cost)
     yield Row("cost_first_step", Decimal(said["price"]), None)
-    yield Row("cost_worst", Decimal(said["worst_price"]), figures.cost, "rests_on_rates")
+    yield Row("cost_worst", Decimal(said["worst_price"]), figures.cost, rates)
     yield Row("seconds_first_step", said["duration_seconds"], _first_step_seconds(campaign), "time")
 
 
@@ -98,13 +109,9 @@ def _codes(reasons: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
-def _expected_pieces(said: Mapping[str, Any]) -> int:
-    return round(
-        sum(
-            said["pieces"].get(code, 0) / max(1, said["reachable"].get(code, 0)) * people
-            for code, people in said["expected"].items()
-        )
-    )
+def _kept(campaign: Campaign) -> int:
+    """Messages that offline save kept, for however long."""
+    return SavedMessage.objects.filter(campaign_id=campaign.pk).count()
 
 
 def _first_step_seconds(campaign: Campaign) -> float | None:
@@ -134,6 +141,8 @@ def stored(campaign: Campaign, figures: Figures) -> dict[str, Any] | None:
                 "actual": _text(row.actual),
                 "difference": _text(row.difference),
                 "why": row.why,
+                "low": _text(row.low),
+                "high": _text(row.high),
             }
             for row in rows
         ],
@@ -151,6 +160,7 @@ def words_of(key: str) -> str:
     """What a figure is called on pages."""
     names = {
         "targets": _("targets"), "invalid": _("invalid targets"), "valid": _("valid targets"), "delivered": _("delivered"),
+        "kept": _("kept until reachable"),
         "pieces": _("pieces"), "cost": _("cost, expected"), "cost_first_step": _("cost, first step only"),
         "cost_worst": _("cost, at most"), "seconds_first_step": _("seconds for the first step"),
     }  # fmt: skip

@@ -12,14 +12,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db.models import F
 
 from apps.campaigns import forecast
 from apps.campaigns.drafting import store_forecast
 from apps.campaigns.editing import change_campaign
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.models import Campaign, Forecast, FrequencyCap, QuietHours
+from apps.campaigns.models import Campaign, Delivery, DuplicateGuard, Forecast, FrequencyCap, Message, QuietHours
+from apps.campaigns.rates import chances_of
 from apps.campaigns.services import create_campaign, submit_campaign
 from apps.campaigns.tasks import drain
+from apps.channels.models import ChannelAccount
 from apps.partners.allowances import save_allowance
 from apps.partners.models import Allowance
 from apps.reports.services import finish_figures
@@ -28,6 +31,12 @@ from tests.db.conftest import SMS, World
 from ums_site.clock import database_now
 
 ROOT = Path(__file__).resolve().parents[2]
+PUSH_SOON_THEN_SMS: dict[str, Any] = {
+    "steps": [
+        {"channels": [{"account": "push-main"}], "wait_seconds": 3},
+        {"channels": [{"account": "sms-main"}], "until": "accepted"},
+    ]
+}
 PUSH_THEN_SMS = {"steps": [{"channels": [{"account": "push-main"}], "wait_seconds": 60}, *SMS["steps"]]}
 
 
@@ -47,9 +56,12 @@ def test_forecast_and_actual_of_one_campaign(world: World) -> None:
     assert said["blocked"] == {"blacklisted": 1}
     assert said["reachable"] == {"push-main": 19, "sms-main": 31}
     assert said["first"] == {"push-main": 19, "sms-main": 12}
-    assert said["routes"] == {"push_jpush": 15, "sms_aliyun": 12, "push_jpush > sms_aliyun": 4}, (
-        "0.8 without experience"
+    assert said["routes"] == {"sms_aliyun": 12, "push_jpush": 10, "push_jpush > sms_aliyun": 9}, (
+        "0.55 within a minute is assumed of App push without experience"
     )
+    assert said["assumed"] == ["push-main", "sms-main"] and said["rates"][0]["tried"] == 0
+    low, high = map(Decimal, said["range"]["expected_price"])
+    assert low < Decimal(said["expected_price"]) < high
     assert said["price"] == "0.54" and said["worst_price"] == "1.40"  # 12 and 31 at 0.045
     assert Decimal(said["price"]) < Decimal(said["expected_price"]) < Decimal(said["worst_price"])
     assert said["costs"]["worst"]["max"] == "0.0450" and said["costs"]["first"]["p50"] == "0.0000"
@@ -67,9 +79,63 @@ def test_forecast_and_actual_of_one_campaign(world: World) -> None:
     assert (rows["blocked.blacklisted"]["actual"], rows["blocked.blacklisted"]["why"]) == (2, "asked_again")
     assert (rows["tried.push-main"]["actual"], rows["tried.sms-main"]["actual"]) == (18, 12)
     assert (rows["route.push_jpush > sms_aliyun"]["actual"], rows["cost"]["actual"]) == (0, "0.54000")
-    learnt = store_forecast(actor="test", campaign=draft(world))
-    assert learnt["rates"]["push-main"]["tried"] == 18, "the next forecast rests on what this one delivered"
-    assert learnt["rates"]["push-main"]["rate"] > 0.8
+    assert (rows["cost"]["low"], rows["cost"]["high"]) == tuple(said["range"]["expected_price"])
+    assert (rows["cost"]["why"], rows["targets"]["low"]) == ("assumed", None)
+    push, _sms = store_forecast(actor="test", campaign=draft(world))["rates"]
+    assert (push["good"], push["tried"]) == (18, 18), "the next forecast rests on what this one delivered"
+    assert push["rate"] > 0.55 and push["assumed"], "eighteen are too few"
+
+
+def test_a_learnt_rate_is_of_the_goal_within_the_wait_and_the_next_forecast_is_near(world: World) -> None:
+    """App push to people of whom three in ten are away, then a text: first without a past, then with one."""
+    world.people(160, ("phone", "jpush"))
+    world.people(20, ("phone",), start=200)
+    ensure_recipient(actor="test", user_id="NOBODY")
+    world.outside.control({"world": {"jpush": {"offline": 0.3}}})
+    policy = {**PUSH_SOON_THEN_SMS, "offline_save": {"seconds": 3600}}
+    blind, first = played(world, policy)
+    assert blind["kept"] == 1 and blind["invalid"] == 0
+    assert [first[key]["actual"] for key in ("kept", "invalid", "valid")] == [1, 0, 181]
+    low, high = map(Decimal, blind["range"]["expected_price"])
+    assert low <= Decimal(first["cost"]["actual"]) <= high, "what rests on assumptions says so, and says how far"
+    DuplicateGuard.objects.create(message_class="marketing", window_hours=0)
+    learnt, second = played(world, policy)
+    assert learnt["assumed"] == [] and {one["tried"] for one in learnt["rates"]} == {
+        160,
+        first["tried.sms-main"]["actual"],
+    }
+    for key in ("cost", "delivered", "tried.sms-main", "route.push_jpush"):
+        assert float(second[key]["forecast"]) == pytest.approx(float(second[key]["actual"]), rel=0.05), key
+    hour = timedelta(hours=1)
+    Delivery.objects.update(accepted_at=F("accepted_at") - hour, receipt_at=F("receipt_at") - hour)
+    late = Delivery.objects.filter(account_id=account("push-main"), state="DELIVERED").values_list("pk", flat=True)[
+        :100
+    ]
+    Delivery.objects.filter(pk__in=list(late)).update(receipt_at=F("accepted_at") + timedelta(minutes=5))
+    push = chances_of(draft(world, policy=policy))[0]
+    assert push.good == learnt["rates"][0]["good"] * 2 - 100 and push.tried == 320, (
+        "what came after the wait is no success"
+    )
+    patient = {"steps": [{**policy["steps"][0], "wait_seconds": 600}, *policy["steps"][1:]]}
+    assert chances_of(draft(world, policy=patient))[0].good == push.good + 100
+    other = chances_of(draft(world, policy=policy, message_class="transactional"))[0]
+    assert (other.tried, other.of_class) == (320, False), "of another class where this one has no past"
+
+
+def played(world: World, policy: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """A campaign to everybody: what was forecast, and the rows of the comparison."""
+    campaign = draft(world, policy=policy)
+    said = store_forecast(actor="test", campaign=campaign)
+    submitted = submit_campaign(actor="test", campaign=campaign)
+    world.run(submitted, lambda: not Message.objects.filter(campaign_id=campaign.pk, state="ACTIVE", reason="").exists()
+              and submitted.expanded_at is not None)  # fmt: skip
+    finish_figures(campaign.pk)
+    actual = Forecast.objects.get(campaign=campaign, state="DONE").actual
+    return said, {row["key"]: row for row in actual["rows"]}
+
+
+def account(code: str) -> int:
+    return ChannelAccount.objects.get(code=code).pk
 
 
 def test_rules_of_the_gate_and_budgets_are_foreseen(world: World) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 from django.utils import translation
 
+from apps.campaigns.models import SavedMessage
 from apps.campaigns.timeline import message_timeline
 from apps.reports.figures import Figures
 from apps.reports.services import finish_figures
@@ -189,6 +190,7 @@ def _versus(told: Told, figures: Figures) -> dict[str, dict[str, Any]]:
         "targets": (said.get("targets"), figures.targets),
         "blocked": (sum((said.get("blocked") or {}).values()), figures.blocked),
         "invalid": (said.get("invalid"), figures.invalid),
+        "kept": (said.get("kept"), SavedMessage.objects.filter(campaign_id=told.campaign.pk).count()),
         "delivered": (said.get("delivered"), figures.delivered),
         "cost": (said.get("expected_price") or said.get("price"), figures.cost),
     }

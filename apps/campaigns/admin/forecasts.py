@@ -8,12 +8,14 @@ from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
 
 from apps.campaigns.approving import PERMISSION
 from apps.campaigns.editing import is_changeable
 from apps.campaigns.models import Approval, Campaign, TargetList
 from apps.campaigns.pipeline.plan import loaded_plan
-from apps.campaigns.policy_words import policy_in_words
+from apps.campaigns.policy_words import GOALS, policy_in_words
+from apps.campaigns.rates import LOOKED_BACK
 from apps.campaigns.somebody import values_of_somebody
 from apps.campaigns.states import CampaignState
 from apps.campaigns.words import APPROVAL_REASONS, APPROVAL_STATES, CLASSES, reason_in_words, seconds_in_words
@@ -66,11 +68,14 @@ def figures_context(campaign: Campaign, said: dict[str, Any]) -> dict[str, Any]:
     if said.get("given"):
         return {"given": said}
     blocked = sum(said["blocked"].values())
-    valid = said["targets"] - said["invalid"] - blocked
+    valid = said["targets"] - said["invalid"] - blocked - said.get("kept", 0)
     return {
         "said": said,
         "blocked": blocked,
         "valid": valid,
+        "between": said.get("range", {}) if said.get("assumed") else {},
+        "assumed": ", ".join(said.get("assumed", [])),
+        "rates": [_rate(one) for one in said.get("rates", []) if isinstance(one, dict)],
         "reasons": [(reason_in_words(reason), people) for reason, people in said["blocked"].items()],
         "invalid_reasons": [(reason_in_words(one), people) for one, people in said.get("invalid_reasons", {}).items()],
         "channels": _channels(campaign, said),
@@ -104,7 +109,6 @@ def _channels(campaign: Campaign, said: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _channel(code: str, account: ChannelAccount | None, said: dict[str, Any]) -> dict[str, Any]:
-    rate = said.get("rates", {}).get(code)
     return {
         "account": account or code,
         "kind": adapter(account.kind).label if account else "",
@@ -114,9 +118,35 @@ def _channel(code: str, account: ChannelAccount | None, said: dict[str, Any]) ->
         "pieces": said["pieces"].get(code, 0),
         "price": account.price.normalize() if account else None,
         "currency": account.currency if account else "",
-        "rate": f"{rate['rate'] * 100:.1f} %" if rate else "—",
-        "seen": rate["tried"] if rate else 0,
     }
+
+
+def _rate(one: dict[str, Any]) -> dict[str, Any]:
+    """How often one step reaches its goal in time over one account, and on what that rests."""
+    goal = str(GOALS[one["until"]])
+    if one["wait_seconds"] is not None:
+        goal = _("%(goal)s within %(time)s") % {"goal": goal, "time": seconds_in_words(one["wait_seconds"])}
+    return {
+        "step": one["step"] + 1,
+        "account": one["account"],
+        "goal": goal,
+        "rate": f"{one['rate'] * 100:.1f} %",
+        "between": f"{one['low'] * 100:.0f} – {one['high'] * 100:.0f} %",
+        "evidence": _evidence(one),
+    }
+
+
+def _evidence(one: dict[str, Any]) -> str:
+    if not one["tried"]:
+        return _("assumed: no history")
+    words = ngettext(
+        "from %(count)s delivery of the last %(days)s days",
+        "from %(count)s deliveries of the last %(days)s days",
+        one["tried"],
+    ) % {"count": f"{one['tried']:,}", "days": LOOKED_BACK.days}
+    if not one["of_class"]:
+        words = _("%(evidence)s, of all classes") % {"evidence": words}
+    return _("%(evidence)s, and assumed besides: too few") % {"evidence": words} if one["assumed"] else words
 
 
 def samples(campaign: Campaign) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from ums_site.ids import first_row_id
 AT_ONCE = 500
 LOOK_AGAIN = timedelta(minutes=1)  # an address that came while the row was being saved has not seen it
 KEPT = "offline_saved"
+UNREACHED = "state = 'INVALID' AND reason = 'no_usable_address' AND recipient_id IS NOT NULL"  # over `planning`
 
 COLUMNS = (
     "(message_id, campaign_id, recipient_id, lane, step, collapse_key, why, state, released_by, saved_at, "
@@ -34,7 +35,7 @@ COLUMNS = (
 FROM_PLANNING = f"""
 WITH kept AS (
     UPDATE planning SET state = 'SAVED', reason = '{KEPT}', step = 0
-    WHERE state = 'INVALID' AND reason = 'no_usable_address' AND recipient_id IS NOT NULL
+    WHERE {UNREACHED}
     RETURNING message_id, recipient_id
 )
 INSERT INTO campaigns_savedmessage {COLUMNS}
