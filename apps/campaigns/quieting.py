@@ -15,16 +15,17 @@ from apps.campaigns.states import MessageClass
 from apps.operators import audit
 from apps.users.protection import regions_are_known
 
-# What waits is judged anew: the rows that were held one by one, and the batches that were given back whole.
+# What waits is judged anew: the rows that were held one by one, and the batches that were given back whole. Also of a
+# campaign that is paused, and of a batch that is leased, which is given back as due with its first row.
 WAKE = """
 WITH held AS (
     UPDATE campaigns_delivery d SET held_until = now() FROM campaigns_batch b
-    WHERE b.state = 'READY' AND b.not_before > now() AND d.batch_id = b.id
+    WHERE (b.state = 'LEASED' OR b.state IN ('READY', 'WAITING') AND b.not_before > now()) AND d.batch_id = b.id
       AND d.id BETWEEN b.first_delivery_id AND b.last_delivery_id AND d.state = 'HELD'
       AND d.reason IN ('quiet_hours', 'quiet_until_expiry')
     RETURNING d.batch_id
 )
-UPDATE campaigns_batch SET not_before = now() WHERE state = 'READY' AND not_before > now() AND (
+UPDATE campaigns_batch SET not_before = now() WHERE state IN ('READY', 'WAITING') AND not_before > now() AND (
     id IN (SELECT batch_id FROM held) OR id IN (SELECT batch_id FROM campaigns_batchwait WHERE until > now()))
 """
 
@@ -54,7 +55,10 @@ def as_rule(held: QuietHours) -> QuietRule:
 
 @transaction.atomic
 def save_quiet_hours(*, actor: object, hours: QuietHours) -> QuietHours:
-    """Saves quiet hours; they count from the next window on. Raises CampaignError naming the field at fault."""
+    """Saves quiet hours; they count from the next window on, the first of a class from the next lease on.
+
+    Raises CampaignError naming the field at fault.
+    """
     check_quiet_hours(hours)
     verb = "change_quiet_hours" if hours.pk else "add_quiet_hours"
     hours.save()

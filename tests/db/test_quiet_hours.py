@@ -16,8 +16,10 @@ import pytest
 from django.db import connection
 
 from apps.campaigns.models import Batch, BatchWait, Campaign, Decision, Delivery, QuietHours
-from apps.campaigns.pipeline import plan
+from apps.campaigns.pipeline import gate, plan
+from apps.campaigns.pipeline.dispatch import _order
 from apps.campaigns.pipeline.expand import expand_next
+from apps.campaigns.pipeline.lease import give_back, lease
 from apps.campaigns.pipeline.reap import tick
 from apps.campaigns.quieting import remove_quiet_hours, save_quiet_hours
 from apps.campaigns.services import pause_campaign, resume_campaign
@@ -74,6 +76,29 @@ def test_an_order_for_everybody_waits_whole_and_says_so(world: World) -> None:
     remove_quiet_hours(actor="test", hours=hours)
     world.run(campaign)
     assert world.messages(campaign) == {"SUCCEEDED": 20} and len(world.ledger()) == 20
+
+
+def test_hours_that_are_taken_away_hold_up_nobody_who_is_paused_or_leased(world: World) -> None:
+    world.people(3)
+    hours = now_quiet()
+    campaign = world.campaign()
+    drained(world, campaign)
+    pause_campaign(actor="test", campaign=campaign)
+    remove_quiet_hours(actor="test", hours=hours)
+    resume_campaign(actor="test", campaign=campaign)
+    again = now_quiet()
+    order = _order(lease("bulk"), lambda: None)  # type: ignore[arg-type]
+    assert gate.waits_whole(order)
+    Delivery.objects.filter(campaign_id=campaign.pk).update(state="HELD", reason="quiet_hours", held_until=again_at())
+    remove_quiet_hours(actor="test", hours=again)
+    assert gate.waits_whole(order) is None
+    give_back(order.batch)
+    world.run(campaign)
+    assert world.messages(campaign) == {"SUCCEEDED": 3}
+
+
+def again_at() -> datetime:
+    return database_now() + timedelta(hours=2)
 
 
 def test_regions_and_the_whitelist_are_told_apart(world: World) -> None:

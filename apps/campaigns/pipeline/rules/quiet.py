@@ -36,9 +36,8 @@ class QuietRuleOfGate:
     code = "quiet_hours"
 
     def concerns(self, order: Order) -> bool:
-        rules = quiet_rules(order.campaign.message_class, order.campaign.business_line_id)
-        order.settings[RULES], order.settings[REGIONS] = rules, {}
-        return bool(rules)
+        order.settings[REGIONS] = {}
+        return bool(_read_rules(order))
 
     def look(self, asked: Asked, items: Sequence[Item]) -> None:
         if any(one.region for one in asked.order.settings[RULES]):
@@ -50,8 +49,11 @@ class QuietRuleOfGate:
         _judge(asked, items)
 
     def whole(self, order: Order, now: datetime) -> datetime | None:
-        """Until when the whole batch must wait, noted with it; None where it need not, or where people differ."""
-        rules: list[QuietRule] = order.settings[RULES]
+        """Until when the whole batch must wait, noted with it; None where it need not, or where people differ.
+
+        Asked first of each window, by the hours as they are now: who waits for hours that were taken away waits in vain.
+        """
+        rules = _read_rules(order)
         over = order.campaign.expires_at is not None and order.campaign.expires_at <= now
         if over or order.campaign.state == "CANCELLED" or any(one.region for one in rules) or has_whitelist():
             return None
@@ -62,6 +64,12 @@ class QuietRuleOfGate:
         with connection.cursor() as cursor:
             cursor.execute(NOTE, [order.batch.pk, code, now, until])
         return until
+
+
+def _read_rules(order: Order) -> list[QuietRule]:
+    rules = quiet_rules(order.campaign.message_class, order.campaign.business_line_id)
+    order.settings[RULES] = rules
+    return rules
 
 
 def _read_regions(order: Order, items: Sequence[Item]) -> None:
