@@ -30,7 +30,8 @@ class AllowanceError(ValueError):
 
 @transaction.atomic
 def save_allowance(*, actor: object, allowance: Allowance) -> Allowance:
-    """Saves a new or changed allowance; it holds from the next window on. What was used in the period stays used.
+    """Saves a new or changed allowance. Its limit, wall and end hold from the next window on, a new one from the next
+    lease on, half a minute at most. What was used in the period stays used.
 
     With more room than before, those who wait for it are judged anew within a second. Raises AllowanceError.
     """

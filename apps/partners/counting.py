@@ -60,29 +60,29 @@ def concerning(
         return [Counted(*row) for row in cursor.fetchall()]
 
 
+# Makes the counters of a new period and locks all of them, in one order whether they were there or not; writes nothing else.
 LOCK = """
-SELECT u.allowance_id, u.id, a.most - u.used, a.wall = 'refuse'
-FROM unnest(%s::bigint[], %s::text[]) AS v(id, period)
-JOIN partners_allowance a ON a.id = v.id
-JOIN partners_allowanceuse u ON u.allowance_id = v.id AND u.period = v.period
-ORDER BY u.allowance_id FOR UPDATE OF u
+INSERT INTO partners_allowanceuse (allowance_id, period, used)
+SELECT a.id, v.period, 0 FROM unnest(%s::bigint[], %s::text[]) AS v(id, period) JOIN partners_allowance a ON a.id = v.id
+ORDER BY a.id ON CONFLICT (allowance_id, period) DO UPDATE SET used = partners_allowanceuse.used WHERE false
 """
-BEGIN = """
-INSERT INTO partners_allowanceuse (allowance_id, period, used) SELECT id, period, 0
-FROM unnest(%s::bigint[], %s::text[]) AS v(id, period) ORDER BY id ON CONFLICT DO NOTHING
+# A statement of its own: what was changed while the lock was waited for counts.
+ROOMS = """
+SELECT a.id, u.id, a.most - u.used, a.wall = 'refuse' FROM unnest(%s::bigint[], %s::text[]) AS v(id, period)
+JOIN partners_allowance a ON a.id = v.id AND a.active
+JOIN partners_allowanceuse u ON u.allowance_id = v.id AND u.period = v.period
 """
 
 
 def lock(cursor: Any, counted: Sequence[Counted], now: datetime) -> dict[int, Room]:
-    """Allowance id -> its room in the period of `now`, locked until the end of the transaction."""
+    """Allowance id -> its room in the period of `now`, locked until the end of the transaction.
+
+    Those that were switched off since they were read are not among them: they count nothing any more.
+    """
     keys = [[one.id for one in counted], [period_key(one.period, one.zone, now) for one in counted]]
     cursor.execute(LOCK, keys)
-    rows = cursor.fetchall()
-    if len(rows) < len(counted):
-        cursor.execute(BEGIN, keys)
-        cursor.execute(LOCK, keys)
-        rows = cursor.fetchall()
-    return {allowance: Room(*room) for allowance, *room in rows}
+    cursor.execute(ROOMS, keys)
+    return {allowance: Room(*room) for allowance, *room in cursor.fetchall()}
 
 
 TAKE = """

@@ -35,6 +35,7 @@ from apps.partners.allowances import remaining, save_allowance
 from apps.partners.models import Allowance, AllowanceUse
 from apps.partners.periods import next_begins
 from tests.db.conftest import PUSH_THEN_SMS, SMS, World
+from tests.waiting import until
 from ums_site.clock import transaction_now
 from ums_site.ids import to_base36
 
@@ -166,6 +167,26 @@ def test_two_dispatchers_on_one_counter_grant_the_limit_exactly(world: World) ->
     assert len(world.ledger()) == used(one) == 61
     assert used(other) == 61 * PRICE
     assert sum(reasons(campaign)["HELD quota"] for campaign in campaigns) == 200 - 61
+
+
+def test_one_that_is_switched_off_holds_nobody_who_is_leased_already(world: World) -> None:
+    month = allow(world, "2", period="month")
+    ChannelAccount.objects.update(max_in_flight=1)
+    world.script("aliyun", "accept", {"hang": 0.4})
+    world.people(6)
+    campaign = world.campaign()
+    while expand_next(campaign.lane):
+        pass
+    worker = threading.Thread(target=_drain, args=(campaign.lane,))
+    worker.start()
+    until(lambda: world.ledger())
+    month.active = False
+    save_allowance(actor="test", allowance=month)
+    tick()  # whoever waits is woken; from now on nobody would be until next month
+    worker.join()
+    world.outside.call("DELETE", "/_sim/ctl")
+    world.run(campaign)
+    assert world.messages(campaign) == {"SUCCEEDED": 6}
 
 
 def _drain(lane: str) -> None:

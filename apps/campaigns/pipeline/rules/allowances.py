@@ -54,8 +54,8 @@ class Allowances:
 
     def take(self, cursor: Any, asked: Asked, items: Sequence[Item]) -> None:
         """Takes for those that fit and marks the others."""
-        counted: list[Counted] = asked.order.settings[SETTINGS]
-        rooms = lock(cursor, counted, asked.now)
+        rooms = lock(cursor, asked.order.settings[SETTINGS], asked.now)
+        counted: list[Counted] = [one for one in asked.order.settings[SETTINGS] if one.id in rooms]
         had_a_call = (
             _had_a_call(cursor, asked.order, items) if any(one.unit == "messages" for one in counted) else set()
         )
