@@ -84,7 +84,7 @@ def decide_approval(*, actor: object, approval: Approval, verdict: str, seen_has
     if len(note.strip()) > LONGEST_NOTE:
         raise CampaignError(_("Give a text of at most %(most)s characters.") % {"most": LONGEST_NOTE}, "note")
     with transaction.atomic():
-        campaign = Campaign.objects.select_for_update(of=("self",)).get(pk=approval.campaign_id)
+        campaign = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=approval.campaign_id)
         held = Approval.objects.select_for_update(of=("self",)).get(pk=approval.pk)
         _check(actor, held, campaign, seen_hash)
         _vote(actor, held, verdict, note.strip())
@@ -158,7 +158,7 @@ def _reject(campaign: Campaign, reason: str) -> None:
 @transaction.atomic
 def withdraw_approval(*, actor: object, campaign: Campaign) -> Campaign:
     """Takes a request back: the campaign is a draft again. Raises CampaignError where none waits."""
-    held = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+    held = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=campaign.pk)
     if held.state != CampaignState.AWAITING_APPROVAL or held.audience["kind"] == "given" or held.expand_cursor:
         raise CampaignError(_("Only what waits for approval and has not begun can be taken back."))
     void_approvals(actor=actor, campaign=held, reason="withdrawn")
@@ -184,7 +184,7 @@ def expire_approvals() -> int:
 @transaction.atomic
 def _expire(approval_id: int) -> bool:
     campaign_id = Approval.objects.values_list("campaign_id", flat=True).get(pk=approval_id)
-    campaign = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+    campaign = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=campaign_id)
     held = Approval.objects.select_for_update().get(pk=approval_id)
     if held.state != ApprovalState.PENDING:
         return False

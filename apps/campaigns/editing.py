@@ -40,7 +40,11 @@ def change_campaign(*, actor: object, campaign: Campaign, **changes: Any) -> Cam
 
     What is given as it stands changes nothing and voids nothing. Raises CampaignError naming the field at fault.
     """
-    held = Campaign.objects.select_for_update(of=("self",)).select_related("template_version").get(pk=campaign.pk)
+    held = (
+        Campaign.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("template_version")
+        .get(pk=campaign.pk)
+    )
     if not is_changeable(held):
         raise CampaignError(_("It has begun, or is over: it cannot be changed any more."))
     unknown = sorted(set(changes) - {*REMAKING, *PLAIN, "audience"})

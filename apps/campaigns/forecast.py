@@ -63,7 +63,7 @@ def forecast_now(*, actor: object, campaign: Campaign) -> Forecast:
 
 @transaction.atomic
 def _new(actor: object, campaign: Campaign) -> Forecast:
-    held = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+    held = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=campaign.pk)
     if held.state != CampaignState.DRAFT or held.audience["kind"] == "given":
         raise CampaignError(_("Only a draft has a forecast to make: this one was submitted."))
     drop_parts(held.forecasts.exclude(pk=held.frozen_id).values_list("pk", flat=True))
@@ -204,7 +204,7 @@ def _filled(campaign: Campaign, behind: int, last: int) -> Iterator[None]:
 def _finish(forecast: Forecast) -> None:
     """Works the figures out and keeps them with the campaign, if it is still what was forecast."""
     with transaction.atomic():
-        campaign = Campaign.objects.select_for_update(of=("self",)).get(pk=forecast.campaign_id)
+        campaign = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=forecast.campaign_id)
         if campaign.state != CampaignState.DRAFT or definition_hash(campaign) != forecast.definition:
             raise CampaignError(_("The campaign was changed meanwhile: forecast it again."))
         figures = figures_of(campaign, forecast)

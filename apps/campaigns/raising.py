@@ -33,7 +33,7 @@ def set_cost_ceiling(*, actor: object, campaign: Campaign, amount: Decimal | Non
         return campaign
     if is_changeable(campaign):
         return change_campaign(actor=actor, campaign=campaign, cost_ceiling=amount)
-    held = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+    held = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=campaign.pk)
     if held.state not in BEGUN:
         raise CampaignError(
             _("It is over, or its people are still being collected: set the ceiling before or after."), FIELD

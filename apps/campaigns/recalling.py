@@ -77,7 +77,7 @@ def recall_campaign(*, actor: object, campaign: Campaign, reason: str) -> Recall
     Twice changes nothing more. Raises CampaignError for a draft, and without a reason.
     """
     given = _given(reason)
-    held = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+    held = Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=campaign.pk)
     if held.state == CampaignState.DRAFT:
         raise CampaignError(_("Nothing of it was sent: there is nothing to take back."))
     order = _ordered(actor, held, 0, given)

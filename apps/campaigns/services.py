@@ -252,7 +252,8 @@ def _make_bucket(campaign: Campaign) -> None:
 
 
 def _locked(campaign: Campaign) -> Campaign:
-    return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+    """Under a lock that who plans a step does not wait for: it holds a batch, which a pause wants, and names the campaign."""
+    return Campaign.objects.select_for_update(of=("self",), no_key=True).get(pk=campaign.pk)
 
 
 def _move(

@@ -41,7 +41,7 @@ def expand_next(lane: str) -> bool:
     """Expands one chunk of one campaign of the lane; False where none waits (or another worker has them all)."""
     with transaction.atomic():
         campaign = (
-            Campaign.objects.select_for_update(skip_locked=True)
+            Campaign.objects.select_for_update(skip_locked=True, no_key=True)
             .filter(lane=lane, state=CampaignState.EXPANDING)
             .order_by("-priority", "id")
             .first()
@@ -200,7 +200,8 @@ def _expand_given(campaign: Campaign) -> None:
     """Plans the next chunk of messages that the API wrote with the campaign."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, state FROM campaigns_message WHERE campaign_id = %s AND id > %s AND id <= %s ORDER BY id LIMIT %s",
+            "SELECT id, state FROM campaigns_message WHERE campaign_id = %s AND id > %s AND id <= %s ORDER BY id LIMIT %s "
+            "FOR UPDATE",  # one that is taken back at this moment stays so
             [campaign.pk, max(campaign.expand_cursor, first_row_id(campaign.pk)), campaign.expand_end, CHUNK],
         )
         rows = cursor.fetchall()
