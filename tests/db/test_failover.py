@@ -9,15 +9,17 @@ import sys
 import threading
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import connections, transaction
 from django.utils import timezone
 
-from apps.campaigns.models import AccountTrouble, Attempt, Batch, Campaign, Decision, Delivery
+from apps.campaigns.models import AccountTrouble, Attempt, Batch, Campaign, Decision, Delivery, StopSwitch
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.failover import fail_over
+from apps.campaigns.stopping import release_switch, set_switch
 from apps.channels.models import ChannelAccount
 from tests.db.conftest import World
 from tests.db.test_alternatives import by_account, group, vendors
@@ -70,6 +72,36 @@ def _beat() -> None:
         connections.close_all()
 
 
+def test_a_vendor_under_a_stop_switch_is_passed_over_until_it_is_lifted(world: World, broken: Campaign) -> None:
+    """Also where the beat that moves what waits is killed on the way; only account and kind are the vendor's own."""
+    account = ChannelAccount.objects.get(code="sms-main")
+    ChannelAccount.objects.update(open_until=None)
+    set_switch(actor="test", scope="class", key="marketing", reason="x", until=timezone.now() + timedelta(hours=1))
+    in_trouble_for(AFTER)
+    assert fail_over() == 0, "what stops every vendor alike is no trouble of one"
+    StopSwitch.objects.all().delete()
+    switch = set_switch(actor="test", scope="account", key=str(account.pk), reason="bad route")
+    in_trouble_for(AFTER)
+    killed_on_the_way()
+    assert fail_over() == 1 and fail_over() == 0
+    assert by_account(broken, state="PENDING") == {"sms-b": 30}
+    assert by_account(world.run(broken), reason="") == {"sms-b": 30} and len(world.ledger()) == 30
+
+    policy = {"steps": [{"channels": [group(1, 1)], "until": "accepted"}]}
+    assert by_account(planned(world, policy)) == {"sms-b": 30}
+    release_switch(actor="test", switch=switch, reason="mended")
+    fail_over()
+    assert not AccountTrouble.objects.exists()
+    assert set(by_account(planned(world, policy))) == {"sms-main", "sms-b"}
+
+
+def planned(world: World, policy: dict[str, Any]) -> Campaign:
+    campaign = world.campaign(policy)
+    while expand_next(campaign.lane):
+        pass
+    return campaign
+
+
 def test_what_may_have_been_sent_stays_where_it_is(world: World, broken: Campaign) -> None:
     rows = list(Delivery.objects.filter(campaign_id=broken.pk).order_by("id"))
     held = {"state": "HELD", "held_until": timezone.now() + timedelta(hours=1), "attempts": 1}
@@ -120,8 +152,8 @@ def test_nobody_takes_over_while_no_vendor_is_healthy(world: World, broken: Camp
     assert not AccountTrouble.objects.exists(), "they work again"
 
 
-def test_killed_in_between_it_has_moved_nobody_and_the_next_beat_moves_all(world: World, broken: Campaign) -> None:
-    in_trouble_for(AFTER)
+def killed_on_the_way() -> None:
+    """A beat that dies before it has committed the first batch that it moves."""
     environment = {**os.environ, "UMS_FAILPOINT": "failover_before_commit:kill9"}
     command = [
         sys.executable,
@@ -132,6 +164,11 @@ def test_killed_in_between_it_has_moved_nobody_and_the_next_beat_moves_all(world
         "from apps.campaigns.pipeline.reap import tick; tick()",
     ]
     assert subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR).wait(60) == -signal.SIGKILL
+
+
+def test_killed_in_between_it_has_moved_nobody_and_the_next_beat_moves_all(world: World, broken: Campaign) -> None:
+    in_trouble_for(AFTER)
+    killed_on_the_way()
     assert by_account(broken) == {"sms-main": 30}
     assert fail_over() == 1
     world.run(broken)

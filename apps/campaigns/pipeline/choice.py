@@ -16,9 +16,10 @@ from django.db import connection
 
 from apps.campaigns.models import Campaign
 from apps.campaigns.pipeline.smart import score_of
+from apps.campaigns.pipeline.stops import ACCOUNT_STOPPED
 from apps.campaigns.policy import Plan, Step, StepChannel
 
-HEALTHY = "a.state = 'ACTIVE' AND (a.open_until IS NULL OR a.open_until <= now())"
+HEALTHY = f"(a.state = 'ACTIVE' AND (a.open_until IS NULL OR a.open_until <= now()) AND NOT {ACCOUNT_STOPPED})"
 CHOOSE = """
 UPDATE planning held SET chosen = made.chosen FROM (
     SELECT p.message_id, CASE p.step {cases} END AS chosen

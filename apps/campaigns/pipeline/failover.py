@@ -1,10 +1,10 @@
 """Failover: what waits for a vendor that has been out of order for a while goes over another vendor of the same channel.
 
-Beat notes since when an account is in trouble (paused, its breaker not closed). Once that is longer than the channel's
-`failover_seconds` and another vendor of the group is healthy, the deliveries that surely were not sent are called off
-and planned anew over a healthy vendor that the message has not tried – call-off and plan in one transaction, under the
-lock of their batch, which must not be leased nor have rows that a dead worker left. Twice, or by two beats at once, it
-moves nothing further; whoever may have the message keeps the delivery that they may have it from.
+Beat notes since when an account is in trouble (paused, its breaker not closed, it or its kind under a stop switch). Once
+that is longer than the channel's `failover_seconds` and another vendor of the group is healthy, the deliveries that surely
+were not sent are called off and planned anew over a healthy vendor that the message has not tried – call-off and plan in one
+transaction, under the lock of their batch, which must not be leased nor have rows that a dead worker left. Twice, or by two
+beats at once, it moves nothing further; whoever may have the message keeps the delivery that they may have it from.
 
 Where no vendor can take over, and the step waits `wait_seconds` until *accepted*, what has waited that long for an account
 in trouble is called off as well, and the next step follows. Pace, quiet hours and a paused campaign are no trouble.

@@ -9,6 +9,10 @@ STOPPED = """EXISTS (SELECT 1 FROM campaigns_stopswitch s WHERE s.released_at IS
        OR (s.scope = 'account' AND s.key = a.id::text)
        OR (s.scope = 'template' AND s.key = (SELECT v.template_id::text FROM templates_templateversion v
                                              WHERE v.id = c.template_version_id))))"""
+# Over a alone: nothing at all may be sent over this account, whatever it is.
+ACCOUNT_STOPPED = """EXISTS (SELECT 1 FROM campaigns_stopswitch s
+  WHERE s.released_at IS NULL AND (s.until IS NULL OR s.until > now())
+  AND ((s.scope = 'account' AND s.key = a.id::text) OR (s.scope = 'channel' AND s.key = a.kind)))"""
 # A canary that has had its share waits for its verdict: none of its campaign's batches is leased meanwhile.
 CANARY_OUT = "coalesce(c.canary_left, 1) = 0"
 HELD_BACK = f"({CANARY_OUT} OR {STOPPED})"
