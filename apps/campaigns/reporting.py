@@ -20,6 +20,7 @@ from apps.campaigns.reasons import OWN_REPORT
 from apps.channels.contract import ReceiptEvent
 from apps.channels.models import ChannelAccount
 from ums_site.clock import transaction_now
+from ums_site.database import again_after_deadlock
 from ums_site.ids import SHIFT
 
 
@@ -60,6 +61,7 @@ ORDER BY v.place
 """
 
 
+@again_after_deadlock
 def take_reports(*, business_line_id: int, reports: Sequence[Report]) -> list[int]:
     """Merges the reports in one transaction; returns the places of those about nothing that this line sent.
 

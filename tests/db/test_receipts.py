@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from apps.campaigns.models import Campaign, Delivery, Message, Receipt, ReceiptInbox
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.inbox import store
 from apps.campaigns.pipeline.receipts import merge_next
+from apps.campaigns.reporting import Report, take_reports
 from apps.channels.models import ChannelAccount
 from tests.db.conftest import World
+from tests.waiting import until
 from ums_site.ids import to_base36
 
 DELIVERED_SMS = {"steps": [{"channels": [{"account": "sms-main"}], "until": "delivered"}]}
@@ -43,6 +47,41 @@ def _sent(world: World, count: int = 1) -> tuple[Campaign, list[Delivery]]:
     campaign = world.campaign(DELIVERED_SMS)
     world.run(campaign, until=lambda: world.states(campaign).get("ACCEPTED") == count)
     return campaign, list(Delivery.objects.filter(campaign_id=campaign.pk).order_by("id"))
+
+
+def test_a_deadlock_costs_a_second_try_and_no_receipt(world: World) -> None:
+    """Somebody holds the second message and asks for the first, while a merge holds the first and asks for the second."""
+    world.people(2, ("jpush",))
+    campaign = world.campaign({"steps": [{"channels": [{"account": "push-main"}], "until": "delivered"}]})
+    world.outside.control({"world": {"jpush": {"offline": 1.0}}})
+    world.run(campaign, until=lambda: world.states(campaign).get("ACCEPTED") == 2)
+    first, second = Delivery.objects.filter(campaign_id=campaign.pk).order_by("message_id")
+    reports = [Report("read", message_id=one.message_id) for one in (first, second)]
+    merged: list[list[int]] = []
+
+    def merge() -> None:
+        try:
+            merged.append(take_reports(business_line_id=world.line.pk, reports=reports))
+        finally:
+            connections.close_all()
+
+    lock = "SELECT 1 FROM campaigns_message WHERE id = %s FOR UPDATE"
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL deadlock_timeout = '60s'")  # so that the merge is the one that is ended
+        cursor.execute(lock, [second.message_id])
+        other = threading.Thread(target=merge)
+        other.start()
+
+        def stands() -> bool:
+            cursor.execute(waiting)
+            return bool(cursor.fetchone()[0])
+
+        until(stands)
+        cursor.execute(lock, [first.message_id])
+    other.join()
+    assert merged == [[]] and world.states(campaign) == {"READ": 2}
+    assert world.messages(campaign) == {"SUCCEEDED": 2}
 
 
 def test_the_same_receipt_five_times_is_one_fact(world: World) -> None:

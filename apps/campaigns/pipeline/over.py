@@ -12,6 +12,7 @@ from apps.campaigns.models import Batch
 from apps.campaigns.pipeline.doubt import in_doubt
 from apps.campaigns.pipeline.settle import settle_batch
 from apps.campaigns.states import LANE_OF
+from ums_site.database import again_after_deadlock
 from ums_site.failpoints import failpoint
 from ums_site.ids import first_row_id
 
@@ -45,6 +46,7 @@ def end_what_is_over() -> int:
     return sum(_end(batch_id) for batch_id in ids)
 
 
+@again_after_deadlock
 @transaction.atomic
 def _end(batch_id: int) -> bool:
     """Calls off what waits in one batch and decides its messages, unless somebody has it in hand."""

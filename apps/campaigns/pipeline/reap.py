@@ -23,6 +23,7 @@ from apps.channels.contract import Account
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter, session_kinds
 from ums_site.clock import transaction_now
+from ums_site.database import again_after_deadlock
 from ums_site.queues import ring_now
 
 LAUNCH = """
@@ -113,6 +114,7 @@ FROM (SELECT %s::timestamptz AS due) v WHERE b.id = %s
 """
 
 
+@again_after_deadlock
 def _judge_suspect() -> bool:
     """Decides the rows that one dead worker left between intent and result; False where none is due."""
     with transaction.atomic(), connection.cursor() as cursor:

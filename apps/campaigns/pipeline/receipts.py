@@ -28,6 +28,7 @@ from apps.channels.registry import adapter
 from apps.users import reachability
 from apps.users.reachability import Said
 from ums_site.clock import transaction_now
+from ums_site.database import again_after_deadlock
 from ums_site.ids import SHIFT, first_row_id
 
 AT_ONCE = 100  # bodies a merge takes, each of up to some hundreds of events
@@ -45,6 +46,7 @@ STATE_OF = {
 RANK = {"CLICKED": 6, "READ": 5, "DELIVERED": 4, "UNDELIVERED": 3, "CLOSED": 2, "REJECTED": 2, "ACCEPTED": 1}
 
 
+@again_after_deadlock
 def merge_next() -> int:
     """Merges the next bodies that are due; returns how many bodies."""
     with transaction.atomic():

@@ -27,6 +27,7 @@ from apps.channels.contract import Capabilities
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import adapter
 from ums_site.clock import transaction_now
+from ums_site.database import again_after_deadlock
 from ums_site.ids import SHIFT, first_id_at, first_row_id
 
 Facts = dict[int, list[DeliveryFacts]]
@@ -170,7 +171,7 @@ WHERE m.id = v.id AND m.id BETWEEN %s AND %s AND m.state <> v.state
 SUCCEED = """
 UPDATE campaigns_message m SET state = 'SUCCEEDED', reason = '', finished_at = now()
 FROM (SELECT DISTINCT message_id FROM moved
-      WHERE state IN ('DELIVERED', 'READ', 'CLICKED') AND campaign_id <> ALL(%(strict)s::bigint[])) a
+      WHERE state IN ('DELIVERED', 'READ', 'CLICKED') AND campaign_id <> ALL(%(strict)s::bigint[]) ORDER BY message_id) a
 WHERE m.id = a.message_id AND m.id BETWEEN %(oldest)s AND %(newest)s
   AND m.state IN ('ACTIVE', 'UNKNOWN', 'FAILED', 'EXPIRED', 'CANCELLED')
 RETURNING m.campaign_id, m.id
@@ -339,6 +340,7 @@ def _unknown_over(
     return delivery_id, decided.state, decided.reason, decided.stamp
 
 
+@again_after_deadlock
 def follow_up_next(lane: str) -> bool:
     """Looks at one batch of the lane whose time has come; False where none is due."""
     with transaction.atomic():

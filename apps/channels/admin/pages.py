@@ -20,10 +20,9 @@ TEST_RAW = "ums_channels.test_send_raw"
 
 def asked(request: HttpRequest, account_id: int, *permissions: str) -> ChannelAccount:
     """The account, for somebody with all of these permissions. Raises Http404 and PermissionDenied."""
-    account = get_object_or_404(ChannelAccount.objects.select_related("business_line"), pk=account_id)
     if not request.user.has_perms(permissions):
         raise PermissionDenied
-    return account
+    return get_object_or_404(ChannelAccount.objects.select_related("business_line"), pk=account_id)
 
 
 def page_of(account: ChannelAccount) -> str:
