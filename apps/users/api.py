@@ -74,12 +74,12 @@ class ConsentsView(APIView):
     def post(self, request: Request) -> Response:
         given = bodies.GivenConsentsSerializer(data=request.data)
         if not given.is_valid():
-            return _bad(given.errors)
+            return bad(given.errors)
         try:
             records = [_recorded(request, one) for one in given.validated_data["consents"]]
         except ConsentRefused as refused:
             transaction.set_rollback(True)
-            return _bad({refused.field: [str(refused)]})
+            return bad({refused.field: [str(refused)]})
         return Response({"records": [bodies.told(one) for one in records]}, status=201)
 
     @extend_schema(
@@ -130,11 +130,12 @@ def _recorded(request: Request, one: dict[str, Any]) -> Any:
 def _standing(request: Request, who: object) -> Response:
     given = bodies.WhoSerializer(data=who)
     if not given.is_valid():
-        return _bad(given.errors)
+        return bad(given.errors)
     return Response(bodies.standing(given.validated_data, request.user.business_line))
 
 
-def _bad(errors: Any) -> Response:
+def bad(errors: Any) -> Response:
+    """400 with a sentence for each place in the body."""
     problems = dict(_flat(errors, ""))
     return Response({"detail": "; ".join(problems.values()), "problems": problems}, status=400)
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.channels.families import ways
 from apps.operators import audit
 from apps.users.addressing import prepare
 from apps.users.errors import PeopleError
-from apps.users.models import BlacklistEntry, MessageClass, Recipient, Scope
+from apps.users.models import Binding, BlacklistEntry, MessageClass, Recipient, Scope
 from apps.users.protection import regions_are_known
 
 EVERYWHERE = str(Scope.EVERYWHERE)
@@ -26,12 +27,13 @@ OPERATOR, CONSENT = str(BlacklistEntry.Origin.OPERATOR), str(BlacklistEntry.Orig
 def add_blacklist(
     *, actor: object, recipient: Recipient | None = None, kind: str = "", address: str = "", region: str = "",
     effect: str = BLOCK, classes: Iterable[str] = (), channel: str = "", scope: str = EVERYWHERE, scope_id: int = 0,
-    reason: str, source: str, expires_at: datetime | None = None, origin: str = OPERATOR,
+    reason: str, source: str, expires_at: datetime | None = None, origin: str = OPERATOR, keep_others: bool = False,
 ) -> BlacklistEntry:  # fmt: skip
     """Puts a person, an address or a region on the black- or whitelist, for some classes of messages or (none named) for all.
 
     `channel` is the one kind or family of channels that it is about; none means every way. The same subject, list, way,
-    scope and classes again renew reason, source and expiry. Raises AddressRefused, and PeopleError unless exactly one
+    scope and classes again renew reason, source and expiry; with `keep_others` an entry that came from another source
+    stays as it is. Raises AddressRefused, and PeopleError unless exactly one
     subject is given, every class and the channel are known, and people have an attribute that says their region.
     """
     region = region.strip()
@@ -49,6 +51,8 @@ def add_blacklist(
         "scope_id": scope_id, "origin": origin,
     }  # fmt: skip
     facts = {"reason": reason, "source": source, "expires_at": expires_at, "address_masked": masked}
+    if keep_others and (held := BlacklistEntry.objects.filter(**subject, **where).exclude(source=source).first()):
+        return held
     entry, made = BlacklistEntry.objects.update_or_create(**subject, **where, defaults=facts)
     detail = {**where, "region": region, "reason": reason, "source": source, "new": made}
     audit.record(actor=actor, verb="add_blacklist" if effect == BLOCK else "add_whitelist", what=entry, detail=detail)
@@ -83,6 +87,15 @@ def lift_entries(*, actor: object, entries: Iterable[BlacklistEntry], reason: st
     for entry in chosen:
         remove_blacklist(actor=actor, entry=entry, reason=reason)
     return len(chosen)
+
+
+def entries_of(recipient: Recipient) -> QuerySet[BlacklistEntry]:
+    """What stands on the lists of a person: themselves, their addresses and their region."""
+    held = Binding.objects.filter(recipient=recipient).values("address_hash")
+    concerns = Q(recipient=recipient) | Q(address_hash__in=held)
+    if region := recipient.attributes.get(settings.UMS_REGION_ATTRIBUTE):
+        concerns |= Q(region=region)
+    return BlacklistEntry.objects.filter(concerns)
 
 
 def classes_of(given: Iterable[str]) -> list[str]:

@@ -27,6 +27,8 @@ def test_every_call_is_described_with_its_answers(description: dict[str, Any]) -
         "/api/v1/messages/batch",
         "/api/v1/messages/{message_id}",
         "/api/v1/accounts/{code}/token",
+        "/api/v1/blacklist",
+        "/api/v1/blacklist/{entry_id}",
         "/api/v1/consents",
         "/api/v1/consents/lookup",
         "/api/v1/events",

@@ -28,7 +28,9 @@ LIST_COUNTS = (*ROWS, "entries_added", "entries_changed", "entries_unchanged")
 
 def counts_of(order: PeopleImport) -> tuple[str, ...]:
     """The counts that say something of this sort of import."""
-    return COUNTS if order.sort == PeopleImport.Sort.PEOPLE else LIST_COUNTS
+    if order.sort == PeopleImport.Sort.PEOPLE:
+        return COUNTS
+    return tuple(name for name in LIST_COUNTS if order.sort != PeopleImport.Sort.CONSENT or name != "entries_changed")
 
 
 def percent(order: PeopleImport) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
-from django.db.models import Q
 from django.http import HttpRequest
 
 from apps.users.consents import consent_of
-from apps.users.models import Binding, BlacklistEntry, ConsentRecord, Recipient
+from apps.users.lists import entries_of
+from apps.users.models import ConsentRecord, Recipient
 
 MOST = 20
 
@@ -18,18 +17,13 @@ def protection_of(request: HttpRequest, recipient: Recipient) -> dict[str, Any]:
     """For the template users/consent_of_person.html; empty parts for whoever may not see them."""
     may_consents = request.user.has_perm("users.view_consentrecord")
     may_lists = request.user.has_perm("users.view_blacklistentry")
-    held = Binding.objects.filter(recipient=recipient).values("address_hash")
-    concerns = Q(recipient=recipient) | Q(address_hash__in=held)
-    if region := recipient.attributes.get(settings.UMS_REGION_ATTRIBUTE):
-        concerns |= Q(region=region)
-    entries = BlacklistEntry.objects.filter(concerns).order_by("-id")
     return {
         "person": recipient,
         "may_consents": may_consents,
         "may_lists": may_lists,
         "may_record": request.user.has_perm("users.add_consentrecord"),
         "consents": _standing(recipient) if may_consents else (),
-        "entries": entries[:MOST] if may_lists else (),
+        "entries": entries_of(recipient).order_by("-id")[:MOST] if may_lists else (),
     }
 
 
