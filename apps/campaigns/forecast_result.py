@@ -32,7 +32,7 @@ def figures_of(campaign: Campaign, forecast: Forecast) -> dict[str, Any]:
      "reachable", "first", "expected": {account: people}, "delivered": people, "routes": {route: people},
      "rates": [{"account", "step", "until", "wait_seconds", "rate", "low", "high", "good", "tried", "of_class", "assumed"}],
      "assumed": accounts in use of which too little was learnt,
-     "range": {"delivered" | "expected_price": [low, high]}, "missing_values", "sensitive_words",
+     "range": {"delivered" | "expected_price": [low, high]} where they differ, "missing_values", "sensitive_words",
      "pieces": {account: if everybody were sent to}, "expected_pieces",
      "price": first step, "expected_price", "worst_price": every step for everybody, "baseline_price": SMS to all,
      "costs": {"first" | "expected" | "worst": {"p50", "p90", "max", "mean"}} a person, "currency", "effects",
@@ -156,8 +156,8 @@ def _outlook(plan: Plan, seen: Outlook, known: Known) -> dict[str, Any]:
         for step in plan.steps for one in step.channels for chance in [known.chances[one.slot]]
     ]  # fmt: skip
     used = {one.slot for one in plan.channels() if seen.expected.tried[one.slot] >= 1}
-    low, high = seen.range_of("delivered")
-    cheap, dear = seen.range_of("cost")
+    reached = [round(one) for one in seen.range_of("delivered")]
+    price = [str(Decimal(one).quantize(CENT)) for one in seen.range_of("cost")]
     return {
         "expected": {code: round(count) for code, count in work_out.by_account(plan, seen.expected.tried).items()},
         "expected_pieces": round(sum(seen.expected.pieces.values())),
@@ -170,8 +170,7 @@ def _outlook(plan: Plan, seen: Outlook, known: Known) -> dict[str, Any]:
             {one.account for one in plan.channels() if one.slot in used and known.chances[one.slot].is_assumed}
         ),
         "range": {
-            "delivered": [round(low), round(high)],
-            "expected_price": [str(Decimal(cheap).quantize(CENT)), str(Decimal(dear).quantize(CENT))],
+            name: ends for name, ends in (("delivered", reached), ("expected_price", price)) if ends[0] != ends[1]
         },
     }
 

@@ -57,6 +57,8 @@ def test_a_campaign_from_three_steps_to_its_page(console: Watched, scene: Scene)
     expect(tiles.filter(has_text="will be written to").locator("b")).to_have_text("5")
     expect(tiles.filter(has_text="without a usable address").locator("b")).to_have_text("1")
     expect(page.get_by_text("账单已出。")).to_be_visible()
+    expect(page.locator("[data-rates] tbody tr")).to_contain_text("assumed: no history")
+    expect(page.locator("[data-range]")).to_have_count(0)  # one step costs what it costs
 
     page.get_by_role("link", name="Send …").click()
     expect(page.get_by_role("heading", name="to 5 people")).to_be_visible()
