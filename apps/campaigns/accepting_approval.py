@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from apps.campaigns.approval_rules import concerning, needs_of, read_rules
+from django.db import connection
+
+from apps.campaigns.approval_rules import Size, concerning, needs_of, read_rules
 from apps.campaigns.approvals import expiry, given_seal
 from apps.campaigns.models import Campaign
 from apps.campaigns.states import CampaignState
@@ -24,6 +26,20 @@ Statement = tuple[str, Sequence[Any]]
 INSERT_APPROVAL = """
 INSERT INTO campaigns_approval (campaign_id, state, bound_hash, bound, needs, requested_key_id, requested_at, expires_at, reason)
 VALUES (%s, 'PENDING', '', '{}', %s, %s, %s, %s, '')
+"""
+# What was asked for before this call; the statement does not see what it adds itself.
+COUNT_ASKED = """
+WITH added AS (
+    INSERT INTO campaigns_askedfor AS held (business_line_id, template_id, hour, targets, money)
+    VALUES (%s, %s, date_trunc('hour', %s::timestamptz), %s, %s)
+    ON CONFLICT (business_line_id, template_id, hour)
+    DO UPDATE SET targets = held.targets + excluded.targets, money = held.money + excluded.money
+)
+SELECT coalesce(sum(targets), 0)::bigint, coalesce(sum(money), 0) FROM campaigns_askedfor
+WHERE business_line_id = %s AND template_id = %s AND hour >= date_trunc('hour', %s::timestamptz - interval '1 day')
+"""
+FORGET_ASKED = """
+DELETE FROM campaigns_askedfor WHERE business_line_id = %s AND template_id = %s AND hour < %s::timestamptz - interval '2 days'
 """
 
 
@@ -44,11 +60,13 @@ def ask_for_approval(
     about = concerning(read_rules(rules or "[]"), campaign.message_class, campaign.business_line_id, "api")
     if not about:
         return []
-    money = Decimal(0)
+    money, day = Decimal(0), None
     if any(rule.has_threshold for rule in about):
         money, currency = worst_price(campaign, version, [item.variables for item in items], accounts)
-        campaign.forecast = _figures(campaign, len(items), money, currency)
-    needs = needs_of(about, len(items), money)
+        if any(rule.over_day for rule in about):
+            day = asked_within_a_day(campaign, version, Size(len(items), money))
+        campaign.forecast = _figures(campaign, len(items), money, currency, day)
+    needs = needs_of(about, len(items), money, day)
     if not needs:
         return []
     campaign.state, campaign.started_at = CampaignState.AWAITING_APPROVAL, None
@@ -60,9 +78,24 @@ def ask_for_approval(
     return [(INSERT_APPROVAL, [campaign.pk, json.dumps(needs), key_id, campaign.created_at, lapses])]
 
 
-def _figures(campaign: Campaign, targets: int, money: Decimal, currency: str) -> dict[str, Any]:
-    worst = str(money)
+def asked_within_a_day(campaign: Campaign, version: TemplateVersion, asked: Size) -> Size:
+    """Counts a call, and says what calls of its line and template asked for within 24 hours (by the hour, so at most 25).
+
+    In the transaction that accepts the call: it is counted if and only if it is accepted. One call after the other, until
+    that transaction ends: of two at once each must see the other or be seen by it.
+    """
+    place = [campaign.business_line_id, version.template_id]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", ["asked-for:{}:{}".format(*place)])
+        cursor.execute(COUNT_ASKED, [*place, campaign.created_at, *asked, *place, campaign.created_at])
+        targets, money = cursor.fetchone()
+        cursor.execute(FORGET_ASKED, [*place, campaign.created_at])
+    return Size(asked.targets + targets, asked.money + money)
+
+
+def _figures(campaign: Campaign, targets: int, money: Decimal, currency: str, day: Size | None) -> dict[str, Any]:
+    worst, added = str(money), [day.targets, str(day.money)] if day else None
     return {
         "targets": targets, "worst_price": worst, "currency": currency, "as_of": campaign.created_at.isoformat(),
-        "given": True, "seal": given_seal(campaign.pk, targets, worst),
+        "given": True, "day": added, "seal": given_seal(campaign.pk, targets, worst, added),
     }  # fmt: skip

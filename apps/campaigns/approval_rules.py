@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Size(NamedTuple):
+    """How many targets, and what they cost at most."""
+
+    targets: int
+    money: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,7 @@ class Rule:
     approvers: int
     role_id: int | None
     valid_for: timedelta
+    over_day: bool = False
 
     def is_about(self, message_class: str, business_line_id: int, source: str) -> bool:
         """Whether it looks at such campaigns at all. What a schedule starts is asked whichever door the rule is about."""
@@ -42,8 +50,10 @@ class Rule:
     def has_threshold(self) -> bool:
         return self.min_targets is not None or self.min_money is not None
 
-    def is_reached(self, targets: int, money: Decimal) -> bool:
-        """Whether so many targets, or so much money at most, are what it is there for."""
+    def is_reached(self, targets: int, money: Decimal, day: Size | None = None) -> bool:
+        """Whether so many targets, or so much money at most, are what it is there for; those of the `day` if it adds up."""
+        if self.over_day and day is not None:
+            targets, money = day
         by_size = self.min_targets is not None and targets >= self.min_targets
         by_money = self.min_money is not None and money >= self.min_money
         return by_size or by_money or not self.has_threshold
@@ -62,12 +72,15 @@ def concerning(rules: Iterable[Rule], message_class: str, business_line_id: int,
     return [rule for rule in rules if rule.is_about(message_class, business_line_id, source)]
 
 
-def needs_of(rules: Iterable[Rule], targets: int, money: Decimal) -> list[dict[str, Any]]:
-    """What the rules that are reached ask for: [{"rule", "role", "approvers"}], empty where nothing is asked."""
+def needs_of(rules: Iterable[Rule], targets: int, money: Decimal, day: Size | None = None) -> list[dict[str, Any]]:
+    """What the rules that are reached ask for: [{"rule", "role", "approvers"}], empty where nothing is asked.
+
+    `day`: the same together with what was asked for within a day, where that was added up.
+    """
     return [
         {"rule": rule.name, "role": rule.role_id, "approvers": rule.approvers}
         for rule in rules
-        if rule.is_reached(targets, money)
+        if rule.is_reached(targets, money, day)
     ]
 
 
@@ -101,6 +114,9 @@ def read_rules(column: str) -> tuple[Rule, ...]:
             approvers=approvers,
             role_id=role,
             valid_for=timedelta(seconds=seconds),
+            over_day=over_day,
         )
-        for pk, name, message_class, line, source, targets, money, approvers, role, seconds in json.loads(column)
+        for pk, name, message_class, line, source, targets, money, approvers, role, seconds, over_day in json.loads(
+            column
+        )
     )

@@ -18,7 +18,7 @@ from typing import Any
 
 from django.db import connection
 
-from apps.campaigns.approval_rules import Rule, Vote, concerning, covers, needs_of, read_rules
+from apps.campaigns.approval_rules import Rule, Size, Vote, concerning, covers, needs_of, read_rules
 from apps.campaigns.binding import bound_of, definition_hash, digest_of, still_bound
 from apps.campaigns.freezing import is_whole
 from apps.campaigns.models import Approval, ApprovalVote, Campaign, Forecast
@@ -34,7 +34,7 @@ OPEN = (ApprovalState.PENDING, ApprovalState.APPROVED)
 # A column that rides along with another look: all rules in force, as `read_rules` reads them.
 RULES_COLUMN = """
 (SELECT json_agg(json_build_array(r.id, r.name, r.message_class, r.business_line_id, r.source, r.min_targets,
-   r.min_money::text, r.approvers, r.role_id, extract(epoch FROM r.valid_for)) ORDER BY r.id)::text
+   r.min_money::text, r.approvers, r.role_id, extract(epoch FROM r.valid_for), r.over_day) ORDER BY r.id)::text
  FROM campaigns_approvalrule r WHERE r.active)
 """
 _kept: list[tuple[float, tuple[Rule, ...]]] = []
@@ -42,10 +42,11 @@ _kept: list[tuple[float, tuple[Rule, ...]]] = []
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What thresholds are compared with. `money` is the most that it can cost."""
+    """What thresholds are compared with. `money` is the most that it can cost; `day` together with a day's other calls."""
 
     targets: int
     money: Decimal
+    day: Size | None = None
 
 
 def rules_now(*, fresh: bool = False) -> tuple[Rule, ...]:
@@ -82,9 +83,10 @@ def is_sealed(forecast: Forecast) -> bool:
     return hmac.compare_digest(bytes(forecast.seal), seal_of(forecast))
 
 
-def given_seal(campaign_id: int, targets: int, worst_price: str) -> str:
-    """The keyed hash (hex) over the figures of what an API call named."""
-    return keyring().keyed_hash("given", digest_of([campaign_id, targets, worst_price])).hex()
+def given_seal(campaign_id: int, targets: int, worst_price: str, day: Sequence[Any] | None = None) -> str:
+    """The keyed hash (hex) over the figures of what an API call named; `day` as JSON has it."""
+    held = [campaign_id, targets, worst_price] + ([list(day)] if day else [])
+    return keyring().keyed_hash("given", digest_of(held)).hex()
 
 
 def facts_of(campaign: Campaign) -> Facts | None:
@@ -101,10 +103,11 @@ def _given_facts(campaign: Campaign) -> Facts | None:
     if campaign.forecast is None:  # no rule looked at its size when it was accepted; one does now
         return Facts(*worst_of_rows(campaign))
     said = campaign.forecast
-    seal = given_seal(campaign.pk, said.get("targets", 0), said.get("worst_price", ""))
+    day = said.get("day")
+    seal = given_seal(campaign.pk, said.get("targets", 0), said.get("worst_price", ""), day)
     if not hmac.compare_digest(str(said.get("seal", "")), seal):
         return None
-    return Facts(said["targets"], Decimal(said["worst_price"]))
+    return Facts(said["targets"], Decimal(said["worst_price"]), Size(day[0], Decimal(day[1])) if day else None)
 
 
 def asked_of(campaign: Campaign, rules: Sequence[Rule]) -> list[dict[str, Any]]:
@@ -115,7 +118,7 @@ def asked_of(campaign: Campaign, rules: Sequence[Rule]) -> list[dict[str, Any]]:
     facts = facts_of(campaign)
     if facts is None:
         return [{"rule": rule.name, "role": rule.role_id, "approvers": rule.approvers} for rule in about]
-    return needs_of(about, facts.targets, facts.money)
+    return needs_of(about, facts.targets, facts.money, facts.day)
 
 
 def needed_for(campaign: Campaign) -> list[dict[str, Any]]:

@@ -35,12 +35,23 @@ class Changed(CampaignError):
     """What was shown is no longer what stands there."""
 
 
-def save_rule(*, actor: object, rule: ApprovalRule) -> ApprovalRule:
-    """Saves a rule; it counts from the next second on, also for what waits for its time. Raises CampaignError."""
+def check_rule(rule: ApprovalRule) -> None:
+    """Raises CampaignError naming the field at fault."""
     if not 1 <= rule.approvers <= 5:
         raise CampaignError(_("Give a number from 1 to 5."), "approvers")
     if rule.valid_for.total_seconds() <= 0:
         raise CampaignError(_("Give a time above zero."), "valid_for")
+    if rule.over_day and rule.min_targets is None and rule.min_money is None:
+        raise CampaignError(_("Give a number of targets or an amount from which what is added up counts."), "over_day")
+    if rule.over_day and rule.source == ApprovalRule.Source.CONSOLE:
+        raise CampaignError(
+            _("Only calls over the API are added up: choose another door, or leave it out."), "over_day"
+        )
+
+
+def save_rule(*, actor: object, rule: ApprovalRule) -> ApprovalRule:
+    """Saves a rule; it counts from the next second on, also for what waits for its time. Raises CampaignError."""
+    check_rule(rule)
     verb = "change_approval_rule" if rule.pk else "add_approval_rule"
     with transaction.atomic():
         rule.save()
@@ -48,6 +59,7 @@ def save_rule(*, actor: object, rule: ApprovalRule) -> ApprovalRule:
             "name": rule.name, "active": rule.active, "class": rule.message_class, "line": rule.business_line_id,
             "min_targets": rule.min_targets, "min_money": None if rule.min_money is None else str(rule.min_money),
             "approvers": rule.approvers, "role": rule.role_id, "source": rule.source,
+            "over_day": rule.over_day,
         }  # fmt: skip
         audit.record(actor=actor, verb=verb, what=rule, detail=detail)
         transaction.on_commit(lambda: rules_now(fresh=True))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
+from django.db.models import F
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.campaigns import approvals
 from apps.campaigns.approving import decide_approval, save_rule
-from apps.campaigns.models import Approval, ApprovalRule, Campaign, Delivery, Message
+from apps.campaigns.errors import CampaignError
+from apps.campaigns.models import Approval, ApprovalRule, AskedFor, Campaign, Delivery, Message
 from apps.campaigns.pipeline.expand import expand_next
 from apps.operators.models import Operator
 from apps.partners.services import issue_api_key
@@ -70,6 +75,37 @@ def test_another_key_with_the_right_agrees_and_it_goes(bank: Caller) -> None:
     assert ask(approver, place, decision).status_code == 409
     assert expand_next("notice")
     assert Delivery.objects.filter(campaign_id=campaign.pk).count() == 3
+
+
+def test_many_small_calls_are_one_large_one(bank: Caller, callers: Callable[[str], Caller]) -> None:
+    rule(min_targets=5, over_day=True)
+
+    def asked(caller: Caller, count: int = 2, key: str | None = None) -> str:
+        return str(caller.post(many(count), path=BATCH, key=key).json().get("campaign_state", "refused"))
+
+    assert [asked(bank, key="one"), asked(bank, key="one"), asked(bank, 6000), asked(bank)] == [
+        "EXPANDING", "EXPANDING", "refused", "EXPANDING",
+    ], "a replay and a refused call add nothing"  # fmt: skip
+    assert asked(bank) == "AWAITING_APPROVAL"
+    while expand_next("notice"):
+        pass
+    assert Delivery.objects.count() == 4, "what was below goes, though the sum is above by now"
+    assert asked(callers("other")) == "EXPANDING"
+    AskedFor.objects.update(hour=F("hour") - timedelta(hours=23))
+    assert asked(bank) == "AWAITING_APPROVAL"
+    AskedFor.objects.update(hour=F("hour") - timedelta(hours=26))
+    assert asked(bank) == "EXPANDING"
+
+
+def test_what_would_never_add_up_is_refused(client: Client) -> None:
+    for facts, field in (({}, "over_day"), ({"min_targets": 5, "source": "console"}, "over_day")):
+        with pytest.raises(CampaignError) as refused:
+            rule(over_day=True, **facts)
+        assert refused.value.field == field
+    client.force_login(Operator.objects.create_superuser("boss", password="x"))
+    said = {"name": "r", "approvers": 1, "valid_for": "0", "min_targets": 5}
+    shown = client.post("/console/campaigns/approvalrule/add/", said, headers={"accept-language": "en"})
+    assert (shown.status_code, ApprovalRule.objects.count()) == (200, 0) and "Give a time above zero." in shown.text
 
 
 def test_the_key_that_asked_never_agrees(bank: Caller) -> None:

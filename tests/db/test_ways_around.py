@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection, connections, transaction
+from django.db.models import Sum
 from django.utils import translation
 
 from apps.campaigns import approvals
+from apps.campaigns.accepting import NewMessage, accept_messages
 from apps.campaigns.drafting import save_policy
 from apps.campaigns.editing import change_campaign
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.models import Approval, Campaign, Policy, Schedule, ScheduleRun
+from apps.campaigns.models import Approval, AskedFor, Campaign, Policy, Schedule, ScheduleRun
 from apps.campaigns.raising import set_cost_ceiling
 from apps.campaigns.scheduling import launch_due, save_schedule
 from apps.campaigns.services import change_pace, pause_campaign, resume_campaign, submit_campaign
@@ -22,6 +26,7 @@ from apps.partners.authentication import Caller
 from apps.partners.services import issue_api_key
 from tests.db.conftest import SMS, World
 from tests.db.test_approval import Office, expanded, state
+from tests.waiting import until
 from ums_site.clock import database_now
 
 
@@ -134,3 +139,47 @@ def test_a_later_time_takes_the_expiry_of_the_policy_along(office: Office) -> No
     assert later.expires_at == start + timedelta(days=2, hours=1)
     with pytest.raises(CampaignError, match="would expire before"):
         change_campaign(actor=office.author, campaign=draft, expires_at=start + timedelta(days=1))
+
+
+def test_of_two_calls_at_once_each_is_seen_by_the_other_or_sees_it(office: Office) -> None:
+    """Three and three, five need an approval: the second waits for the first to end, whatever that comes to."""
+    office.rule(min_targets=5, over_day=True)
+    states: list[str] = []
+
+    def call(first: int = 0) -> None:
+        phones = [f"1380000000{first + number}" for number in range(3)]
+        items = [NewMessage(address_kind="phone", address=one) for one in phones]
+        line, version = office.world.line, office.world.version
+        made, _ids = accept_messages(
+            actor="test",
+            business_line=line,
+            template_version=version,
+            policy=SMS,
+            message_class="marketing",
+            items=items,
+        )
+        states.append(str(made.state))
+
+    def call_beside() -> None:
+        try:
+            call(5)
+        finally:
+            connections.close_all()
+
+    for ends_well in (True, False):
+        beside = threading.Thread(target=call_beside)
+        with transaction.atomic():
+            call()
+            beside.start()
+            until(waits_for_a_lock)
+            transaction.set_rollback(not ends_well)
+        beside.join()
+        states.append("|")
+    assert states == ["EXPANDING", "AWAITING_APPROVAL", "|", "AWAITING_APPROVAL", "AWAITING_APPROVAL", "|"]
+    assert AskedFor.objects.aggregate(asked=Sum("targets")) == {"asked": 9}, "what was rolled back was never asked for"
+
+
+def waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return bool(cursor.fetchone()[0])

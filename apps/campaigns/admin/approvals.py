@@ -13,10 +13,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from apps.campaigns.admin.caps import CheckedForm
 from apps.campaigns.admin.forecasts import about_campaign, approval_reason, figures_context
 from apps.campaigns.approval_rules import missing
 from apps.campaigns.approvals import agreed
-from apps.campaigns.approving import PERMISSION, decide_approval, save_rule, why_not
+from apps.campaigns.approving import PERMISSION, check_rule, decide_approval, save_rule, why_not
 from apps.campaigns.binding import bound_of, digest_of
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Approval, ApprovalRule, Campaign
@@ -158,6 +159,12 @@ def approval_context(request: HttpRequest, approval: Approval) -> dict[str, Any]
     }
 
 
+class RuleForm(CheckedForm):
+    """What is right the service decides."""
+
+    check = staticmethod(check_rule)
+
+
 @admin.register(ApprovalRule)
 class ApprovalRuleAdmin(ModelAdmin):
     """When somebody else must agree."""
@@ -173,13 +180,14 @@ class ApprovalRuleAdmin(ModelAdmin):
         "approvers",
         "role",
     ]
+    form = RuleForm
     list_filter = ["active", "message_class", "business_line"]
     list_select_related = ["business_line", "role"]
     ordering = ["name"]
     actions = None
     fields = [
-        "name", "active", "message_class", "business_line", "source", "min_targets", "min_money", "approvers", "role",
-        "valid_for",
+        "name", "active", "message_class", "business_line", "source", "min_targets", "min_money", "over_day", "approvers",
+        "role", "valid_for",
     ]  # fmt: skip
 
     @admin.display(description=_("class"), ordering="message_class")

@@ -1,6 +1,6 @@
 """The rows of campaigns, one module a subject. Everybody imports them from here."""
 
-from apps.campaigns.models.approvals import Approval, ApprovalRule, ApprovalVote
+from apps.campaigns.models.approvals import Approval, ApprovalRule, ApprovalVote, AskedFor
 from apps.campaigns.models.caps import Contact, DuplicateGuard, FrequencyCap, Holdout, Withheld
 from apps.campaigns.models.decisions import Decision
 from apps.campaigns.models.failover import AccountTrouble
@@ -30,6 +30,7 @@ __all__ = [
     "ApprovalRule",
     "ApprovalVote",
     "AccountTrouble",
+    "AskedFor",
     "Attempt",
     "AudiencePart",
     "Batch",

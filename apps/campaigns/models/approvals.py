@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.campaigns.models.story import Campaign
 from apps.campaigns.states import ApprovalState, MessageClass
 from apps.partners.models import ApiKey, BusinessLine
+from apps.templates.models import MessageTemplate
 
 
 class ApprovalRule(models.Model):
@@ -44,6 +45,11 @@ class ApprovalRule(models.Model):
         _("from so much money"), max_digits=14, decimal_places=2, null=True, blank=True,
         validators=[MinValueValidator(0)], help_text=_("Compared with the most it can cost: every step for everybody."),
     )  # fmt: skip
+    over_day = models.BooleanField(
+        _("add up what calls ask for"), default=False, db_default=False,
+        help_text=_("Calls over the API are compared together with those of the last 24 hours of the same business line and "
+                    "template, so that many small ones are one large one."),
+    )  # fmt: skip
     approvers = models.PositiveSmallIntegerField(
         _("how many must agree"), default=1, validators=[MinValueValidator(1), MaxValueValidator(5)]
     )
@@ -62,6 +68,19 @@ class ApprovalRule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class AskedFor(models.Model):
+    """What calls over the API asked for in one hour, of one line and template; counted where a rule adds up, for two days."""
+
+    business_line = models.ForeignKey(BusinessLine, models.CASCADE, db_index=False)
+    template = models.ForeignKey(MessageTemplate, models.CASCADE)
+    hour = models.DateTimeField()
+    targets = models.BigIntegerField()
+    money = models.DecimalField(max_digits=18, decimal_places=2)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["business_line", "template", "hour"], name="askedfor_once")]
 
 
 class Approval(models.Model):
