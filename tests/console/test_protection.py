@@ -117,8 +117,10 @@ def test_consents_come_in_from_a_workbook(console: Watched, scene: Scene) -> Non
     assert not ConsentRecord.objects.exists()
     picture(console, "consents-imported")
     page.get_by_role("button", name="Import for real").click()
+    expect(page.get_by_text("The import has been ordered.")).to_be_visible()
     with translation.override("en"):
         job.run_due()
+    expect(page.locator("#import-progress[data-over='1']")).to_be_visible()  # the page has loaded itself once more
     console.goto("/console/users/consentrecord/")
     expect(page.get_by_role("row", name=re.compile("U5.*withdrawn.*signed forms of January"))).to_be_visible()
     picture(console, "consents-of-a-file")
