@@ -18,7 +18,16 @@ from apps.campaigns import forecast
 from apps.campaigns.drafting import store_forecast
 from apps.campaigns.editing import change_campaign
 from apps.campaigns.errors import CampaignError
-from apps.campaigns.models import Campaign, Delivery, DuplicateGuard, Forecast, FrequencyCap, Message, QuietHours
+from apps.campaigns.models import (
+    Campaign,
+    Delivery,
+    DuplicateGuard,
+    Forecast,
+    FrequencyCap,
+    Message,
+    QuietHours,
+    Receipt,
+)
 from apps.campaigns.rates import chances_of
 from apps.campaigns.services import create_campaign, submit_campaign
 from apps.campaigns.tasks import drain
@@ -26,6 +35,7 @@ from apps.channels.models import ChannelAccount
 from apps.partners.allowances import save_allowance
 from apps.partners.models import Allowance
 from apps.reports.services import finish_figures
+from apps.users.models import Binding
 from apps.users.services import add_blacklist, ensure_recipient
 from tests.db.conftest import SMS, World
 from ums_site.clock import database_now
@@ -120,6 +130,31 @@ def test_a_learnt_rate_is_of_the_goal_within_the_wait_and_the_next_forecast_is_n
     assert chances_of(draft(world, policy=patient))[0].good == push.good + 100
     other = chances_of(draft(world, policy=policy, message_class="transactional"))[0]
     assert (other.tried, other.of_class) == (320, False), "of another class where this one has no past"
+
+
+def test_how_tries_ended_is_read_from_deliveries(world: World) -> None:
+    world.people(60, ("phone", "jpush"))
+    world.outside.control({"world": {"jpush": {"offline": 0.0}}})
+    played(world, PUSH_SOON_THEN_SMS)
+    hour = timedelta(hours=1)
+    Delivery.objects.update(accepted_at=F("accepted_at") - hour, receipt_at=F("receipt_at") - hour)
+    Receipt.objects.update(received_at=F("received_at") - hour)
+    ids = list(Delivery.objects.filter(state="DELIVERED").values_list("pk", flat=True))
+    read, bad, silent, unknown = ids[:5], ids[5:11], ids[11:18], ids[18:21]
+    Delivery.objects.filter(pk__in=read).update(state="READ", receipt_at=F("accepted_at") + hour)  # delivered in time
+    Delivery.objects.filter(pk__in=bad).update(state="UNDELIVERED")
+    gone = Delivery.objects.filter(pk__in=bad[:2]).values_list("binding_id", flat=True)
+    Binding.objects.filter(pk__in=list(gone)).update(state="INVALID")
+    Delivery.objects.filter(pk__in=silent).update(state="CLOSED", receipt_at=None)
+    Delivery.objects.filter(pk__in=unknown).update(state="UNKNOWN_FINAL", accepted_at=None, receipt_at=None)
+    shares = chances_of(draft(world, policy=PUSH_SOON_THEN_SMS))[0].shares
+    ended = {outcome: round(share * 60) for outcome, share in shares.items() if share}
+    assert ended == {"reached": 44, "failed": 4, "dead": 2, "silent": 7, "unknown": 3}
+    channels = [{"account": "push-main"}, {"account": "sms-main"}]
+    smart = {"steps": [{"channels": channels, "mode": "smart", "until": "delivered", "wait_seconds": 3}]}
+    said = store_forecast(actor="test", campaign=draft(world, policy=smart))
+    assert said["first"] == {"push-main": 58, "sms-main": 2}, "whose app is gone gets a text"
+    assert said["expected"] == {"push-main": 58, "sms-main": 15}, "13 of 60 go on: what is unknown does not"
 
 
 def played(world: World, policy: dict[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -26,6 +26,7 @@ from apps.campaigns.models import (
     Delivery,
     Message,
     MessagePayload,
+    SavedMessage,
     TargetList,
     TargetListRow,
 )
@@ -33,7 +34,7 @@ from apps.campaigns.pipeline import expand
 from apps.campaigns.pipeline.window import PAYLOAD_PLACE
 from apps.campaigns.services import create_campaign, submit_campaign
 from apps.users.models import Binding
-from apps.users.services import add_blacklist
+from apps.users.services import add_blacklist, ensure_recipient
 from tests.db.conftest import SMS, World
 from tests.workbooks import workbook
 from ums_site.crypto import keyring
@@ -69,9 +70,21 @@ def imported(text: str = FILE, *, encoding: str = "gb18030", **extra: Any) -> Ta
 
 def draft(world: World, held: TargetList, **extra: Any) -> Campaign:
     return create_campaign(
-        actor="test", name="List", business_line=world.line, message_class="marketing", policy=SMS,
+        actor="test", name="List", business_line=world.line, message_class="marketing", policy=extra.pop("policy", SMS),
         template_version=world.version, audience={"kind": "list", "list": held.pk}, **extra,
     )  # fmt: skip
+
+
+def test_whom_offline_save_would_keep_is_foreseen_as_kept(world: World) -> None:
+    world.people(1)
+    ensure_recipient(actor="test", user_id="NOBODY")
+    held = imported("user_id,name,balance\nP000000,一,1.5\nNOBODY,二,1.5\nSTRANGER,三,1.5\n")
+    campaign = draft(world, held, policy={**SMS, "offline_save": {"seconds": 3600}})
+    figures = store_forecast(actor="test", campaign=campaign)
+    assert (figures["targets"], figures["kept"], figures["blocked"]) == (3, 1, {})
+    assert figures["invalid_reasons"] == {"unknown_user": 1}
+    world.run(submit_campaign(actor="test", campaign=campaign), until=SavedMessage.objects.exists)
+    assert SavedMessage.objects.count() == 1
 
 
 def test_people_and_addresses_with_their_own_values(world: World) -> None:
