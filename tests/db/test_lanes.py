@@ -6,12 +6,13 @@ import threading
 import time
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
+from django.forms import model_to_dict
 
 from apps.campaigns.accepting import NewMessage, accept_messages
-from apps.campaigns.models import Campaign, Delivery
+from apps.campaigns.models import Batch, Campaign, Delivery
 from apps.campaigns.pipeline.expand import expand_next
-from apps.campaigns.pipeline.lease import lease, slow_down
+from apps.campaigns.pipeline.lease import OF_LANE, lease, slow_down
 from apps.campaigns.pipeline.pace import take_calls
 from apps.campaigns.tasks import drain
 from apps.channels.models import ChannelAccount, RateBucket
@@ -103,6 +104,25 @@ def test_passwords_that_come_one_by_one_go_side_by_side(world: World) -> None:
     drain("otp", 10)
     assert otp_accepted() == 10
     assert time.monotonic() - began < 10 * 0.4 * 0.75
+
+
+def test_a_lease_reads_one_batch_however_many_wait(world: World) -> None:
+    world.people(1)
+    world.campaign()
+    while expand_next("bulk"):
+        pass
+    first = Batch.objects.get()
+    Batch.objects.bulk_create(
+        Batch(**{**model_to_dict(first, exclude=["id", "campaign"]), "campaign_id": first.campaign_id})
+        for _number in range(5000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE campaigns_batch")
+        cursor.execute(f"EXPLAIN {OF_LANE}", ["me", 60, "bulk", []])
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "batch_ready" in plan and "Sort" not in plan
+    held = lease("bulk")
+    assert held is not None and held.pk == first.pk
 
 
 @pytest.mark.usefixtures("world")

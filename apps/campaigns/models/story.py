@@ -165,7 +165,7 @@ class Batch(models.Model):
         verbose_name_plural = _("batches")
         indexes = [
             models.Index(
-                fields=["lane", "priority", "not_before", "id"], name="batch_ready", condition=models.Q(state="READY")
+                fields=["lane", "-priority", "not_before", "id"], name="batch_ready", condition=models.Q(state="READY")
             ),
             models.Index(fields=["lease_until"], name="batch_leased", condition=models.Q(state="LEASED")),
             models.Index(
