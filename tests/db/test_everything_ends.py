@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.campaigns.models import Attempt, Batch, Campaign, Delivery
 from apps.campaigns.pipeline.expand import expand_next
-from apps.campaigns.pipeline.reap import tick
+from apps.campaigns.pipeline.reap import OFTEN, tick
 from apps.campaigns.services import cancel_campaign, pause_campaign
 from apps.campaigns.stopping import set_switch
 from apps.campaigns.tasks import drain
@@ -22,6 +22,7 @@ from apps.users.models import Binding, Recipient
 from apps.users.services import delete_binding, delete_recipient
 from tests.conftest import ROOT
 from tests.db.conftest import SMS, World
+from tests.waiting import until
 
 PUSH = {"steps": [{"channels": [{"account": "push-main"}], "until": "accepted"}]}
 
@@ -114,3 +115,13 @@ def test_a_repeat_does_not_wait_for_the_others_of_its_batch(world: World) -> Non
     lost.refresh_from_db()
     assert lost.state in ("ACCEPTED", "DELIVERED") and lost.attempts == 2
     assert not Attempt.objects.filter(delivery_id=waits.pk).exists()
+
+
+def test_a_large_campaign_is_finished_a_little_later(world: World) -> None:
+    """It is looked through the more seldom the larger it is, and found all the same."""
+    campaign = planned(world, 2)
+    Campaign.objects.filter(pk=campaign.pk).update(planned_count=3 * OFTEN)  # every fourth second
+    drain("bulk", 1)
+    until(lambda: tick() or Campaign.objects.get(pk=campaign.pk).state == "FINISHED", 20)
+    finished_at = Campaign.objects.get(pk=campaign.pk).finished_at
+    assert finished_at is not None and int(finished_at.timestamp()) % 4 == 0
