@@ -11,13 +11,15 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from apps.campaigns.models import Attempt, Batch, Campaign, Delivery
+from apps.campaigns.models import Attempt, Batch, Campaign, Decision, Delivery, QuietHours
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.reap import OFTEN, tick
+from apps.campaigns.quieting import save_quiet_hours
 from apps.campaigns.services import cancel_campaign, pause_campaign
 from apps.campaigns.stopping import set_switch
 from apps.campaigns.tasks import drain
 from apps.channels.models import ChannelAccount
+from apps.users.lists import add_blacklist
 from apps.users.models import Binding, Recipient
 from apps.users.services import delete_binding, delete_recipient
 from tests.conftest import ROOT
@@ -125,3 +127,20 @@ def test_a_large_campaign_is_finished_a_little_later(world: World) -> None:
     until(lambda: tick() or Campaign.objects.get(pk=campaign.pk).state == "FINISHED", 20)
     finished_at = Campaign.objects.get(pk=campaign.pk).finished_at
     assert finished_at is not None and int(finished_at.timestamp()) % 4 == 0
+
+
+def test_the_ledger_does_not_say_of_what_expired_that_it_waits(world: World) -> None:
+    campaign = planned(world, 2)
+    begin = timezone.now() - timedelta(minutes=5)
+    hours = {"since": begin.time(), "until": (begin + timedelta(hours=2)).time(), "zone": "Etc/UTC"}
+    save_quiet_hours(
+        actor="test", hours=QuietHours(name="Now", classes=["marketing"], weekdays=list(range(7)), **hours)
+    )
+    somebody = world.person(9, ())
+    add_blacklist(
+        actor="test", recipient=somebody, effect="allow", reason="tester", source="test"
+    )  # so rows are judged
+    Campaign.objects.filter(pk=campaign.pk).update(expires_at=timezone.now())
+    drain("bulk", 1)
+    assert world.messages(campaign) == {"EXPIRED expired": 2}
+    assert set(Decision.objects.values_list("rule", flat=True)) == {"target"}

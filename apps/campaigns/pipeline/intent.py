@@ -78,7 +78,7 @@ def intend(order: Order, groups: list[list[Item]], not_sent: list[Item]) -> Wind
         not_sent = not_sent + [item for group in groups for item in group if not item.sendable]
         groups = [[item for item in group if item.sendable] for group in groups]
         _write_not_sent(cursor, order, not_sent, stopped)
-        gate.note_marks(cursor, order, not_sent)
+        gate.note_marks(cursor, order, [] if stopped else not_sent)  # what is over is neither held nor judged
         started = _write_intents(cursor, order, [group for group in groups if group])
         give_back(cursor, _taken_in_vain(groups, started))
         if room is not None:
