@@ -7,7 +7,7 @@ FIELDS = ["lane", "-priority", "not_before", "id"]
 
 
 class Migration(migrations.Migration):
-    dependencies = [("campaigns", "0025_address_came")]
+    dependencies = [("campaigns", "0026_what_calls_add_up_to")]
 
     operations = [
         migrations.RemoveIndex(model_name="batch", name="batch_ready"),
