@@ -15,12 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 from apps.campaigns.forecast_chances import ARRIVED, GOOD, Chance
 from apps.campaigns.policy import Plan, Step, StepChannel
 
 LEAST = 5e-4  # what is less likely than this goes no further: it bounds the work, whatever the plan
+MOST_OPENINGS = 64  # of a step, by the vendors it may begin with; beyond, each channel begins with its heaviest
 NOT_BILLED = ("refused", "dead", "unknown")
 AT_ONCE = ("failed", "refused", "dead", "unknown")  # nothing is waited for
 
@@ -142,7 +144,9 @@ class _Walk:
         places = [kept for kept in ([one for one in vendors if one in left] for vendors in step.places) if kept]
         if not places:
             return
-        shared = [_by_weight(vendors, whole=bool(used)) for vendors in (places if step.mode == "all" else places[:1])]
+        places = places if step.mode == "all" else places[:1]
+        whole = bool(used) or prod(len(vendors) for vendors in places) > MOST_OPENINGS
+        shared = [_by_weight(vendors, whole) for vendors in places]
         for together in product(*shared):
             part = 1.0
             for share, _slot in together:
