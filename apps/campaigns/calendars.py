@@ -31,7 +31,7 @@ class SpecialDay(NamedTuple):
 
 def working_days(calendar: Calendar) -> WorkingDays:
     """The calendar as the pure modules take it."""
-    days = list(calendar.days.values_list("day", "working"))
+    days = [(one.day, one.working) for one in calendar.days.all()]  # whoever reads many calendars has prefetched them
     return WorkingDays(
         frozenset(calendar.weekend),
         frozenset(day for day, working in days if not working),

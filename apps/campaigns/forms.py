@@ -174,7 +174,7 @@ def read_plan(text: str) -> Any:
     """The JSON of a plan. Raises ValidationError."""
     try:
         return json.loads(text)
-    except ValueError as bad:
+    except (ValueError, RecursionError) as bad:
         raise forms.ValidationError(_("The plan is not readable as JSON: %(why)s."), params={"why": bad}) from bad
 
 

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.admin import ModelAdmin, site
+from django.db import connection
 from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from apps.campaigns.calendars import save_calendar
 from apps.campaigns.drafting import save_policy
-from apps.campaigns.models import Approval, Calendar, Campaign, Holdout, Message, Policy, Replay, Schedule
+from apps.campaigns.models import Approval, Calendar, Campaign, Holdout, Message, Policy, QuietHours, Replay, Schedule
 from apps.campaigns.scheduling import save_schedule
 from apps.campaigns.services import create_campaign
 from apps.campaigns.stopping import set_switch
@@ -106,3 +108,31 @@ def test_nobody_without_rights_sees_or_changes_anything(client: Client) -> None:
                 seen.append(f"{ask.__name__} {place}: {answer.status_code}")
     assert len(tried) > 200 and seen == []
     assert (AuditEvent.objects.count(), Campaign.objects.values().get(), Schedule.objects.values().get()) == before
+
+
+@pytest.mark.django_db
+def test_lists_ask_as_often_for_many_rows_as_for_few(client: Client) -> None:
+    make_rows()
+    client.force_login(Operator.objects.create_superuser("boss", password="x"))
+    quiet = {"name": "Q", "classes": ["marketing"], "since": "22:00", "until": "08:00", "days": "working"}
+    QuietHours.objects.create(**quiet, calendar=Calendar.objects.get())
+    Campaign.objects.update(state="RUNNING", started_at=timezone.now())
+    for model in (Campaign, Approval, Schedule, QuietHours, Holdout, Replay, Calendar):
+        few = _asked(client, model)
+        model._base_manager.bulk_create(_another(model, number) for number in range(5))
+        assert _asked(client, model) <= few, model
+
+
+def _asked(client: Client, model: Any) -> int:
+    """How many queries the list takes."""
+    with CaptureQueriesContext(connection) as seen:
+        assert client.get(f"/console/campaigns/{model._meta.model_name}/").status_code == 200
+    return len(seen)
+
+
+def _another(model: Any, number: int) -> Any:
+    held = model._base_manager.first()
+    held.pk = held.pk + 1000 + number
+    if model in (Calendar, Approval):
+        setattr(held, *(("name", f"C{number}") if model is Calendar else ("state", "VOID")))
+    return held

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import DateTimeField, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -59,6 +60,10 @@ class HoldoutAdmin(ModelAdmin):
     list_before_template = "campaigns/holdouts_before.html"
     change_form_outer_before_template = "campaigns/holdout_figures.html"
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Holdout]:
+        now = Value(database_now(), output_field=DateTimeField())  # one moment for the whole list
+        return super().get_queryset(request).annotate(now=now)
+
     def has_delete_permission(self, request: HttpRequest, obj: Holdout | None = None) -> bool:
         return False
 
@@ -75,7 +80,7 @@ class HoldoutAdmin(ModelAdmin):
 
     @display(description=_("state"), label={"on": "success", "later": "info", "over": "default"})
     def shown_state(self, holdout: Holdout) -> tuple[str, Any]:
-        now = database_now()
+        now = holdout.now  # type: ignore[attr-defined]
         if holdout.from_at > now:
             return "later", _("not begun")
         if holdout.until_at is not None and holdout.until_at <= now:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import Count, DateTimeField, QuerySet, Value
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -39,6 +39,10 @@ class QuietHoursAdmin(ModelAdmin):
     ordering = ["-active", "name"]
     actions = None
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[QuietHours]:
+        now = Value(database_now(), output_field=DateTimeField())  # one moment for the whole list
+        return super().get_queryset(request).prefetch_related("calendar__days").annotate(now=now)
+
     def save_model(self, request: HttpRequest, obj: QuietHours, form: Any, change: bool) -> None:
         save_quiet_hours(actor=request.user, hours=obj)
 
@@ -68,7 +72,7 @@ class QuietHoursAdmin(ModelAdmin):
 
     @admin.display(description=_("quiet now"), boolean=True)
     def quiet_now(self, hours: QuietHours) -> bool:
-        return hours.active and as_rule(hours).end_of(database_now()) is not None
+        return hours.active and as_rule(hours).end_of(hours.now) is not None  # type: ignore[attr-defined]
 
 
 @admin.register(Calendar)
