@@ -87,6 +87,13 @@ def test_good_rows_are_kept_bad_ones_come_back_with_reasons(people: None) -> Non
     assert bring_in(mended.encode()).entries_added == 1, "our own file of refusals, mended, comes back in"
 
 
+def test_a_nul_far_down_refuses_its_row_alone(people: None) -> None:
+    lines = [HEADER.strip(), *(f";{13900000000 + number};退订;;;" for number in range(300)), "U1;;a\0b;;;", "U2;;好;;;"]
+    order = bring_in("\r\n".join(lines).encode())
+    assert counts(order) == (301, 0, 0, 1)
+    assert not BlacklistEntry.objects.filter(recipient__user_id="U1").exists()
+
+
 def test_a_whitelist_is_another_list(people: None) -> None:
     assert counts(bring_in(b"\xef\xbb\xbfuser_id\nU1\nU2\n", "allow", "trial")) == (2, 0, 0, 0)
     assert set(BlacklistEntry.objects.values_list("effect", flat=True)) == {"allow"}

@@ -90,6 +90,9 @@ class Entries:
 
     def check(self, line: int, cells: Sequence[str]) -> Entry:
         """Raises RowRefused for the first cell that is wrong."""
+        for name, place in self._places.items():
+            if "\0" in cells[place]:
+                raise RowRefused(_("%(column)s: it contains a control character; take it out"), column=name)
         entry = Entry(line, self._cell(cells, "reason")[:LONGEST_REASON] or self.reason)
         if not entry.reason:
             raise RowRefused(_("reason is missing: give one in the file or for all of it"))
