@@ -84,8 +84,8 @@ def _rows(campaign: Campaign, said: Mapping[str, Any], figures: Figures) -> Iter
     for reason in dict.fromkeys([*said["blocked"], *_codes(figures.blocked_reasons)]):
         actual = _codes(figures.blocked_reasons).get(reason, 0)
         yield Row(f"blocked.{reason}", said["blocked"].get(reason, 0), actual, "asked_again")
-    yield Row("kept", said.get("kept", 0), _kept(campaign), "kept")
     yield Row("valid", said["targets"] - said["invalid"] - blocked, figures.valid, "asked_again")
+    yield Row("kept", said.get("kept", 0), _kept(campaign), "kept")
     for code, people in said["expected"].items():
         tried = figures.by_channel[code]["tried"] if code in figures.by_channel else 0
         yield Row(f"tried.{code}", people, tried, rates)
@@ -160,7 +160,7 @@ def words_of(key: str) -> str:
     """What a figure is called on pages."""
     names = {
         "targets": _("targets"), "invalid": _("invalid targets"), "valid": _("valid targets"), "delivered": _("delivered"),
-        "kept": _("kept until reachable"),
+        "kept": _("of these, kept until reachable"),
         "pieces": _("pieces"), "cost": _("cost, expected"), "cost_first_step": _("cost, first step only"),
         "cost_worst": _("cost, at most"), "seconds_first_step": _("seconds for the first step"),
     }  # fmt: skip
