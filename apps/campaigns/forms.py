@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.campaigns.models import Campaign, Policy, TargetList
 from apps.campaigns.policy_problems import found_in
 from apps.campaigns.services import per_minute
-from apps.campaigns.words import CLASSES
+from apps.campaigns.words import CLASSES, pace_as_set
 from apps.partners.models import BusinessLine
 from apps.templates.models import TemplateVersion
 from apps.users.models import Tag
@@ -117,6 +117,7 @@ class CampaignForm(forms.Form):
 
 def entered(campaign: Campaign) -> dict[str, Any]:
     """What the form shows of a campaign that is to be changed."""
+    pace, per = pace_as_set(campaign.pace_per_second)
     return {
         "name": campaign.name,
         "business_line": campaign.business_line_id,
@@ -126,7 +127,8 @@ def entered(campaign: Campaign) -> dict[str, Any]:
         "target_list": campaign.audience.get("list"),
         "policy": Policy.objects.filter(code=campaign.policy_code).values_list("pk", flat=True).first(),
         "scheduled_at": campaign.scheduled_at and timezone.localtime(campaign.scheduled_at),
-        "pace_per_second": campaign.pace_per_second,
+        "pace_per_second": pace,
+        "pace_per": per,
         "cost_ceiling": campaign.cost_ceiling,
         "canary_size": campaign.canary_size,
     }

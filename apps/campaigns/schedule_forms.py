@@ -18,7 +18,7 @@ from apps.campaigns.models import Calendar, Policy, QuietHours, Schedule
 from apps.campaigns.models.times import SHANGHAI, WEEKDAYS
 from apps.campaigns.quieting import check_quiet_hours
 from apps.campaigns.services import per_minute
-from apps.campaigns.words import CLASSES
+from apps.campaigns.words import CLASSES, pace_as_set
 from apps.partners.models import BusinessLine
 from apps.templates.models import MessageTemplate, TemplateVersion
 from apps.users.models import Tag
@@ -133,10 +133,7 @@ def _initial(held: Schedule) -> dict[str, Any]:
     found |= {part: held.audience.get(part, []) for part in TAG_PARTS}
     found["misfire_minutes"] = int(held.misfire_grace.total_seconds() // 60)
     found["expires_minutes"] = int(held.expires_after.total_seconds() // 60) if held.expires_after else None
-    pace = held.pace_per_second
-    slow = pace is not None and pace < 1
-    found["pace"] = round(pace * 60, 2) if slow and pace is not None else pace and round(pace, 2)
-    found["pace_per"] = "minute" if slow else "second"
+    found["pace"], found["pace_per"] = pace_as_set(held.pace_per_second)
     found["cost_ceiling"] = None if held.cost_ceiling is None else f"{held.cost_ceiling.normalize():f}"
     for name in ("starts_at", "ends_at"):
         found[name] = timezone.localtime(found[name]) if found[name] else None

@@ -13,6 +13,8 @@ from apps.campaigns.models import Campaign
 from apps.campaigns.stopping import switches_set
 from ums_site.ids import first_row_id
 
+BY_ITSELF = ("system", "UMS")  # who the pipeline is in the audit log
+
 
 @dataclass(frozen=True, slots=True)
 class Standstill:
@@ -42,7 +44,9 @@ def standstill(campaign: Campaign) -> list[Standstill]:
 
 
 def _paused(campaign: Campaign) -> Standstill:
-    by = _("Paused by %(who)s.") % {"who": campaign.paused_by or "—"}
+    by = _("Paused by %(who)s.") % {
+        "who": _("the system") if campaign.paused_by in BY_ITSELF else campaign.paused_by or "—"
+    }
     flying = in_flight(campaign)
     more = (
         ngettext("%(count)s is in flight still.", "%(count)s are in flight still.", flying) % {"count": flying}
@@ -63,6 +67,8 @@ def reason_in_words(reason: str) -> str:
             "outcome; %(unwritable)s texts could not be written."
         )
         return words % {"unwritable": 0, "failed": 0, "unknown": 0, **said}
+    if reason == "campaign_ceiling":
+        return _("Its next messages would take it above its cost ceiling.")
     if cause != "auto" or not said:
         return reason
     if "complaints" in said:

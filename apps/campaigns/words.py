@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from apps.partners.classes import CLASSES
 
@@ -30,6 +32,8 @@ APPROVAL_STATES: dict[str, Words] = {
     "VOID": _("void"),
     "EXPIRED": _("expired"),
 }
+SOURCES: dict[str, Words] = {"console": _("the console"), "api": _("the API"), "schedule": _("a schedule")}
+APPROVAL_TONES = {"PENDING": "warn", "APPROVED": "good", "REJECTED": "bad"}
 APPROVAL_REASONS: dict[str, Words] = {
     "changed": _("it was changed"),
     "withdrawn": _("it was taken back"),
@@ -179,6 +183,21 @@ def reason_in_words(reason: str) -> str:
     if known is None:
         return reason
     return f"{known} ({code.strip()})" if colon and code.strip() else str(known)
+
+
+def pace_as_set(per_second: Decimal | None) -> tuple[Decimal | None, str]:
+    """(amount, "second" or "minute") as forms take a pace: by the minute where it is less than one a second."""
+    if per_second is None:
+        return None, "second"
+    amount, per = (per_second * 60, "minute") if per_second < 1 else (per_second, "second")
+    return Decimal(f"{round(amount, 2).normalize():f}"), per
+
+
+def pace_in_words(per_second: Decimal) -> str:
+    """A pace as people read it."""
+    amount, per = pace_as_set(per_second)
+    words = gettext("%(count)s a minute") if per == "minute" else gettext("%(count)s a second")
+    return words % {"count": amount}
 
 
 def seconds_in_words(seconds: float) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
+from django.test import Client
 from playwright.sync_api import expect
 
 from apps.campaigns.models import Campaign, Delivery, Message
@@ -25,7 +28,7 @@ def plan_campaign(console: Watched, name: str) -> Campaign:
     expect(page.locator("[data-count]")).to_have_text("6")
     page.get_by_role("button", name="Next").click()
     page.select_option("[name=policy]", label="SMS only (sms-only)")
-    expect(page.get_by_text("Send over sms-main.")).to_be_visible()
+    expect(page.get_by_text("Send over SMS.")).to_be_visible()
     page.get_by_role("button", name="Save and forecast").click()
     page.wait_for_url("**/forecast/")
     return Campaign.objects.get(name=name)
@@ -131,3 +134,21 @@ def test_who_may_not_send_can_neither_see_nor_press_the_button(console: Watched,
     answer = console.page.request.get(f"{console.base}/console/campaigns/campaign/{campaign.pk}/send/")
     assert answer.status == 403
     assert Campaign.objects.get().state == "DRAFT"
+
+
+def test_a_slow_pace_and_a_canary_are_set_and_changed(scene: Scene) -> None:
+    door = Client()
+    door.force_login(scene.operator)
+    given = {
+        "name": "Slowly", "template_version": scene.version.pk, "message_class": "marketing", "business_line": scene.line.pk,
+        "policy": scene.policy.pk, "pace_per_second": "1", "pace_per": "minute", "canary_size": "5",
+    }  # fmt: skip
+    page = door.get("/console/campaigns/campaign/add/").content.decode()
+    assert all(f'name="{name}"' in page for name in given)
+    assert door.post("/console/campaigns/campaign/add/", given).status_code == 302
+    made = Campaign.objects.get(name="Slowly")
+    assert (made.pace_per_second, made.canary_size) == (Decimal("0.016666"), 5)
+    entered = door.get(f"/console/campaigns/campaign/{made.pk}/edit/").context["form"].initial
+    assert (entered["pace_per_second"], entered["pace_per"], entered["canary_size"]) == (Decimal(1), "minute", 5)
+    asked = door.get(f"/console/campaigns/campaign/{made.pk}/pace/").context["form"].initial
+    assert asked == {"pace": Decimal(1), "per": "minute"}

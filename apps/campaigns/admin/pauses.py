@@ -18,6 +18,7 @@ from apps.campaigns.errors import CampaignError
 from apps.campaigns.forms import WhyForm
 from apps.campaigns.models import Campaign
 from apps.campaigns.states import CampaignState
+from apps.campaigns.words import pace_as_set
 from ums_site.confirm import Question, confirmed
 
 MOST_NAMED = 30
@@ -75,6 +76,12 @@ def pause(request: HttpRequest, campaign: Campaign) -> HttpResponse:
 def pause_many(request: HttpRequest, campaigns: QuerySet[Campaign]) -> HttpResponse | None:
     """Asks why, then pauses all that were chosen and can be; None once it is done: the list follows."""
     running = campaigns.filter(state__in=OPEN - {CampaignState.PAUSED})
+    found = running.count()
+    if not found:
+        messages.warning(
+            request, _("None of the chosen campaigns can be paused: choose some that are scheduled or sending.")
+        )
+        return None
     form = WhyForm(request.POST if "confirmed" in request.POST else None)
     if form.is_bound and form.is_valid():
         reason = form.cleaned_data["reason"]
@@ -82,7 +89,6 @@ def pause_many(request: HttpRequest, campaigns: QuerySet[Campaign]) -> HttpRespo
         said = ngettext("%(count)s campaign is paused.", "%(count)s campaigns are paused.", count)
         messages.success(request, said % {"count": count})
         return None
-    found = running.count()
     asked = ngettext("Pause %(count)s campaign?", "Pause %(count)s campaigns?", found) % {"count": found}
     context = {
         **admin.site.each_context(request), "title": _("Pause campaigns"), "form": form, "question": asked,
@@ -94,7 +100,8 @@ def pause_many(request: HttpRequest, campaigns: QuerySet[Campaign]) -> HttpRespo
 
 def pace(request: HttpRequest, campaign: Campaign) -> HttpResponse:
     """Another pace, from the next window on."""
-    form = PaceForm(request.POST or None, initial={"pace": campaign.pace_per_second, "per": "second"})
+    amount, per = pace_as_set(campaign.pace_per_second)
+    form = PaceForm(request.POST or None, initial={"pace": amount, "per": per})
     if form.is_bound and form.is_valid():
         try:
             services.change_pace(actor=request.user, campaign=campaign, pace_per_second=form.per_second())
