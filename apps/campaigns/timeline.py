@@ -40,7 +40,7 @@ ENDS: dict[str, Tone] = {"SUCCEEDED": "good", "FAILED": "bad", "PLANNED": "", "A
 class TimelineEntry:
     """One thing that happened. kind: "rule", "decision", "delivery", "attempt", "receipt", "held", "recall" or "end".
 
-    `detail` is a second line.
+    `detail` is a second line. `behind`: it cannot have happened before this, whatever the clock says that `at` comes from.
     """
 
     at: datetime
@@ -48,6 +48,7 @@ class TimelineEntry:
     words: str
     detail: str = ""
     tone: Tone = ""
+    behind: datetime | None = None
 
 
 def message_timeline(message_id: int) -> list[TimelineEntry]:
@@ -66,7 +67,7 @@ def message_timeline(message_id: int) -> list[TimelineEntry]:
         *_end(message),
     ]
     order = {"rule": 0, "decision": 1, "delivery": 2, "attempt": 3, "receipt": 4, "held": 5, "recall": 6, "end": 7}
-    return sorted(entries, key=lambda entry: (entry.at, order[entry.kind]))
+    return sorted(entries, key=lambda entry: (max(entry.at, entry.behind or entry.at), order[entry.kind]))
 
 
 def _beginning(at: datetime, message: Message, campaign: Campaign | None) -> Iterator[TimelineEntry]:
@@ -113,6 +114,7 @@ def _of_deliveries(deliveries: list[Delivery], stopped: Sequence[datetime]) -> I
     if not deliveries:
         return
     ids = [one.pk for one in deliveries]
+    taken = {one.pk: one.accepted_at or one.first_intent_at for one in deliveries}
     accounts = ChannelAccount.objects.in_bulk({one.account_id for one in deliveries})
     bindings = Binding.objects.in_bulk({one.binding_id for one in deliveries})
     places = {}
@@ -125,7 +127,7 @@ def _of_deliveries(deliveries: list[Delivery], stopped: Sequence[datetime]) -> I
     for attempt in Attempt.objects.filter(delivery_id__in=ids):
         yield from _attempted(attempt, places[attempt.delivery_id])
     for receipt in Receipt.objects.filter(delivery_id__in=ids):
-        yield _received(receipt, places[receipt.delivery_id])
+        yield _received(receipt, places[receipt.delivery_id], taken[receipt.delivery_id])
     for recall in Recall.objects.filter(delivery_id__in=ids):
         yield from _recalled(recall, places[recall.delivery_id])
 
@@ -176,7 +178,8 @@ def _attempted(attempt: Attempt, account: str) -> Iterator[TimelineEntry]:
     yield TimelineEntry(attempt.finished_at, "attempt", said, detail, OUTCOME_TONES.get(outcome, "warn"))
 
 
-def _received(receipt: Receipt, account: str) -> TimelineEntry:
+def _received(receipt: Receipt, account: str, taken_at: datetime | None) -> TimelineEntry:
+    """Providers' clocks know whole seconds, and may be slow: a receipt stands behind what it is a receipt of."""
     said_state = receipt.state.lower()
     own = receipt.code == OWN_REPORT
     words = (
@@ -185,7 +188,7 @@ def _received(receipt: Receipt, account: str) -> TimelineEntry:
     said = words % {"account": account, "state": RECEIPTS.get(said_state, receipt.state)}
     detail = " · ".join(part for part in ("" if own else receipt.code, receipt.words) if part)
     tone: Tone = "bad" if said_state in ("failed", "undelivered", "recall_refused") else "good"
-    return TimelineEntry(receipt.occurred_at, "receipt", said, detail, tone)
+    return TimelineEntry(receipt.occurred_at, "receipt", said, detail, tone, taken_at)
 
 
 def _recalled(recall: Recall, account: str) -> Iterator[TimelineEntry]:

@@ -1,5 +1,3 @@
-// The button prints; folded facts are unfolded for the paper.
-document.querySelector("[data-print]").addEventListener("click", () => {
-  document.querySelectorAll(".ums-evidence details").forEach((one) => { one.open = true; });
-  window.print();
-});
+// However the sheet is printed, folded facts are unfolded for the paper.
+addEventListener("beforeprint", () => document.querySelectorAll(".ums-evidence details").forEach((one) => { one.open = true; }));
+document.querySelector("[data-print]").addEventListener("click", () => window.print());
