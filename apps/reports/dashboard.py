@@ -9,10 +9,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from apps.campaigns.allowances_in_words import rows
-from apps.campaigns.models import Campaign, Delivery, Message, ReceiptInbox
+from apps.campaigns.approving import PERMISSION as APPROVE
+from apps.campaigns.models import Approval, Campaign, Delivery, Message, ReceiptInbox
 from apps.campaigns.progress import is_over, progress
+from apps.campaigns.states import ApprovalState
 from apps.campaigns.stopping import switches_set
 from apps.campaigns.words import CAMPAIGN_STATES, STATE_TONES
 from apps.channels.models import ChannelAccount, UnmappedCode
@@ -107,6 +110,9 @@ def _campaigns() -> list[dict[str, Any]]:
 def _concerns(request: HttpRequest) -> list[tuple[str, str]]:
     """(sentence, URL) of what somebody should look at; empty is good."""
     may, found = request.user.has_perm, []
+    if may(APPROVE) and (asked := Approval.objects.filter(state=ApprovalState.PENDING).count()):
+        words = ngettext("%(count)s campaign waits for approval.", "%(count)s campaigns wait for approval.", asked)
+        found.append((words % {"count": asked}, reverse("admin:campaigns_approval_changelist") + "?state=PENDING"))
     if may("ums_channels.view_unmappedcode") and (codes := UnmappedCode.objects.count()):
         words = _("%(count)s provider codes are in no table and count as unknown.") % {"count": codes}
         found.append((words, reverse("admin:ums_channels_unmappedcode_changelist")))

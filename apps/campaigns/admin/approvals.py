@@ -18,11 +18,11 @@ from apps.campaigns.admin.forecasts import about_campaign, approval_reason, figu
 from apps.campaigns.approval_rules import missing
 from apps.campaigns.approvals import agreed
 from apps.campaigns.approving import PERMISSION, check_rule, decide_approval, save_rule, why_not
-from apps.campaigns.binding import bound_of, digest_of
+from apps.campaigns.binding import bound_of, digest_of, still_bound
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Approval, ApprovalRule, Campaign
 from apps.campaigns.states import ApprovalState
-from apps.campaigns.words import APPROVAL_STATES, CLASSES, STATE_TONES
+from apps.campaigns.words import APPROVAL_STATES, APPROVAL_TONES, CLASSES, SOURCES, pace_in_words
 
 LABELS = {"PENDING": "warning", "APPROVED": "success", "REJECTED": "danger", "VOID": "default", "EXPIRED": "default"}
 
@@ -43,6 +43,11 @@ class ApprovalStateFilter(admin.SimpleListFilter):
 @admin.register(Approval)
 class ApprovalAdmin(ModelAdmin):
     """Requests are made by submitting a campaign and decided on their page; nothing is edited here."""
+
+    when_empty = (
+        _("Nothing was submitted for approval"),
+        _("What an approval rule concerns waits here until somebody else has agreed to exactly what would go out."),
+    )
 
     list_display = [
         "shown_name",
@@ -86,17 +91,17 @@ class ApprovalAdmin(ModelAdmin):
 
     @admin.display(description=_("targets"))
     def shown_targets(self, approval: Approval) -> str:
-        targets = (approval.campaign.forecast or {}).get("targets", approval.campaign.planned_count)
-        return f"{targets:,}"
+        targets = approval.bound.get("people", {}).get("targets")
+        return "—" if targets is None else f"{targets:,}"
 
     @admin.display(description=_("costs at most"))
     def shown_price(self, approval: Approval) -> str:
-        said = approval.campaign.forecast or {}
+        said = approval.bound.get("people", {})
         return f"{said['worst_price']} {said['currency']}" if said.get("worst_price") else "—"
 
     @admin.display(description=_("requested by"))
     def asked_by(self, approval: Approval) -> str:
-        return str(approval.requested_by or approval.requested_key or approval.campaign.source)
+        return str(approval.requested_by or approval.requested_key or SOURCES[approval.campaign.source])
 
     def get_urls(self) -> list[URLPattern]:
         decide = self.admin_site.admin_view(self.decide)
@@ -144,10 +149,15 @@ def approval_context(request: HttpRequest, approval: Approval) -> dict[str, Any]
         "approval": approval,
         "campaign": campaign,
         "state": APPROVAL_STATES.get(approval.state, approval.state),
-        "tone": STATE_TONES.get(campaign.state, "dim"),
+        "tone": APPROVAL_TONES.get(approval.state, "dim"),
+        "source": SOURCES[campaign.source],
         "waits": waits,
         "hash": digest_of(bound) if waits else approval.bound_hash,
         "was_changed": waits and bool(approval.bound_hash) and digest_of(bound) != approval.bound_hash,
+        "changed_since": not waits
+        and bool(approval.bound)
+        and not still_bound(campaign, approval.bound, approval.bound_hash),
+        "pace": pace_in_words(campaign.pace_per_second) if campaign.pace_per_second else "",
         "people": bound.get("people", {}),
         "reason": approval_reason(approval),
         "needs": approval.needs,
@@ -168,6 +178,14 @@ class RuleForm(CheckedForm):
 @admin.register(ApprovalRule)
 class ApprovalRuleAdmin(ModelAdmin):
     """When somebody else must agree."""
+
+    when_empty = (
+        _("No approval rule yet"),
+        _(
+            "Without a rule whoever may send, sends. A rule says from how many people or how much money on "
+            "somebody else must agree first."
+        ),
+    )
 
     list_display = [
         "name",
