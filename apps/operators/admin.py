@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -27,15 +28,13 @@ MOST_SHOWN = 160
 
 
 VERBS = {"add": _("may add"), "change": _("may change"), "delete": _("may delete"), "view": _("may see")}
-OURS = ("operators", "partners", "ums_channels", "users", "templates", "campaigns", "reports", "auth")
 
 
 def only_ours(field: Any) -> Any:
     """The permissions that mean something in this console, in the words of its pages."""
     if field is not None:
-        field.queryset = field.queryset.filter(content_type__app_label__in=OURS).exclude(
-            content_type__app_label="auth", content_type__model="permission"
-        )
+        pages = ContentType.objects.get_for_models(*admin.site._registry).values()
+        field.queryset = field.queryset.filter(content_type__in=[one.pk for one in pages])
         field.label_from_instance = permission_in_words
     return field
 
