@@ -26,7 +26,10 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
 STRING = r"""u?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
 CALL = re.compile(rf"\b(?:_|n?p?gettext)\(\s*{STRING}(?:\s*,\s*(?:{STRING}|\w+))*\s*\)")
 SOURCES = ("apps", "ums_site")
-DECLARING = "apps/channels/providers/"  # pure modules: what they declare is translated where it is shown
+DECLARING = (
+    "apps/channels/providers/",
+    "apps/channels/wire/",
+)  # pure modules: what they declare is translated where it is shown
 Key = tuple[str | tuple[str, ...], str | None]
 
 

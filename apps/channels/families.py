@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.channels.contract import Adapter
-from apps.channels.registry import adapters
+from apps.channels.registry import adapters, kind_choices
 
 FAMILIES: Sequence[tuple[str | Promise, tuple[str, ...]]] = (
     (_("Short messages"), ("sms",)),
@@ -42,7 +42,7 @@ def family_of(kind: str) -> str:
 def ways() -> dict[str, str | Promise]:
     """What "over this way" may name, in words: a family (`sms`), or one kind of it (`sms_aliyun`)."""
     named = {prefix: title for title, prefixes in FAMILIES for prefix in prefixes}
-    return {**named, **{one.kind: one.label for one in adapters()}}
+    return {**named, **dict(kind_choices())}
 
 
 def families(search: str = "") -> list[Family]:

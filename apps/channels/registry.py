@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from typing import Any
+
+from django.utils.translation import gettext_lazy
 
 from apps.channels.contract import Adapter
 
@@ -52,6 +55,6 @@ def session_kinds() -> tuple[str, ...]:
     return tuple(one.kind for one in adapters() if one.transport == "session")
 
 
-def kind_choices() -> list[tuple[str, str]]:
-    """For model fields: a function, so that a new kind makes no migration."""
-    return [(one.kind, one.label) for one in adapters()]
+def kind_choices() -> list[tuple[str, Any]]:
+    """For model fields and forms: a function, so that a new kind makes no migration; labels in the reader's language."""
+    return [(one.kind, gettext_lazy(one.label)) for one in adapters()]

@@ -42,7 +42,7 @@ from apps.users.models import (
 def way_choices() -> list[tuple[str, Any]]:
     """Families of channels, and the kinds of each."""
     whole = [(word, title) for word, title in ways().items() if word not in CHANNEL_KINDS]
-    kinds = [(one.title, [(kind.kind, kind.label) for kind in one.kinds]) for one in families()]
+    kinds = [(one.title, [(kind.kind, _(kind.label)) for kind in one.kinds]) for one in families()]
     return [(_("a whole family"), whole), *kinds]
 
 
