@@ -1,4 +1,4 @@
-"""Words of the console's theme that it brings no Chinese for. Listed here so that they are collected and translated."""
+"""Words of the console's theme and of forms that bring no Chinese, or a clumsy one. Listed so that they are translated."""
 
 from django.utils.translation import gettext_noop as _
 
@@ -10,6 +10,10 @@ WORDS = (
     _("Click to cancel"),
     _("Click to download"),
     _("Dark"),
+    _("Date"),
+    _("Ensure this value is greater than or equal to %(limit_value)s."),
+    _("Ensure this value is less than or equal to %(limit_value)s."),
+    _("Enter a valid “slug” consisting of letters, numbers, underscores or hyphens."),
     _("Expand row"),
     _("Export"),
     _("False"),
@@ -35,7 +39,9 @@ WORDS = (
     _("Select record"),
     _("Select value"),
     _("System"),
+    _("This field is required."),
     _("This item will be deleted."),
+    _("Time"),
     _("This page yielded into no results. Create a new item or reset your filters."),
     _("Toggle password visibility"),
     _("True"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.apps import apps
@@ -9,6 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 
@@ -141,6 +143,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         if items:
             groups.append({"title": section.title, "separator": True, "items": items})
     return groups
+
+
+def zone(_request: HttpRequest) -> list[str]:
+    """Stands at the top of every page: the zone in which its moments are written, such as `UTC+8`."""
+    minutes = int((localtime().utcoffset() or timedelta()).total_seconds()) // 60
+    hours, rest = divmod(abs(minutes), 60)
+    return [f"UTC{'-' if minutes < 0 else '+'}{hours}{f':{rest:02d}' if rest else ''}", "info"]
 
 
 def _here(path: str, links: Sequence[str]) -> str:

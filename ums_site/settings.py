@@ -158,6 +158,7 @@ LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "Asia/Shanghai"
+FORMAT_MODULE_PATH = ["ums_site.formats"]
 USE_I18N = USE_TZ = True
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -219,7 +220,8 @@ UNFOLD = {
     "SHOW_LANGUAGES": True,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "ENVIRONMENT": None,
+    "ENVIRONMENT": "ums_site.console_nav.zone",
+    "STYLES": [lambda _request: static("console/console.css")],
     "DASHBOARD_CALLBACK": "apps.reports.dashboard.dashboard",
     "SIDEBAR": {
         "show_search": True,

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from apps.campaigns.models import Campaign
 from apps.channels.registry import KINDS, adapter
@@ -51,7 +52,10 @@ def amount(held: Allowance, value: Decimal) -> str:
     """With its unit."""
     if held.unit == Allowance.Unit.MONEY:
         return f"{value:,.{max(2, -int(value.normalize().as_tuple().exponent))}f} {held.currency}"
-    return f"{value:,.0f} {Allowance.Unit(held.unit).label}"
+    said, count = {"shown": f"{value:,.0f}"}, round(value)
+    if held.unit == Allowance.Unit.PIECES:
+        return ngettext("%(shown)s piece", "%(shown)s pieces", count) % said
+    return ngettext("%(shown)s message", "%(shown)s messages", count) % said
 
 
 def counts(held: Allowance) -> str:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class BusinessLine(models.Model):
@@ -98,8 +99,8 @@ class Allowance(models.Model):
         MONEY = "money", _("money")
 
     class Period(models.TextChoices):
-        DAY = "day", _("day")
-        MONTH = "month", _("month")
+        DAY = "day", pgettext_lazy("period", "day")
+        MONTH = "month", pgettext_lazy("period", "month")
         TOTAL = "total", _("for good")
 
     class Wall(models.TextChoices):

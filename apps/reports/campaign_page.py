@@ -12,12 +12,21 @@ from django.utils.translation import gettext as _
 
 from apps.campaigns.allowances_in_words import rows
 from apps.campaigns.models import Campaign
+from apps.campaigns.policy_picture import account_names
 from apps.campaigns.policy_words import policy_in_words
 from apps.campaigns.progress import is_over
 from apps.campaigns.recalling import recall_progress
 from apps.campaigns.standstill import standstill
 from apps.campaigns.states import CampaignState
-from apps.campaigns.words import CAMPAIGN_STATES, CLASSES, STATE_TONES, reason_in_words, seconds_in_words
+from apps.campaigns.words import (
+    CAMPAIGN_STATES,
+    CLASSES,
+    SOURCES,
+    STATE_TONES,
+    pace_in_words,
+    reason_in_words,
+    seconds_in_words,
+)
 from apps.channels.models import ChannelAccount
 from apps.channels.registry import KINDS, adapter
 from apps.partners.allowances import remaining
@@ -49,8 +58,10 @@ def campaign_context(campaign: Campaign) -> dict[str, Any]:
         "state": CAMPAIGN_STATES.get(campaign.state, campaign.state),
         "tone": STATE_TONES.get(campaign.state, "dim"),
         "shown_class": CLASSES.get(campaign.message_class, campaign.message_class),
-        "sentences": policy_in_words(campaign.plan),
+        "sentences": policy_in_words(campaign.plan, account_names()),
         "late": _late(campaign),
+        "source": SOURCES[campaign.source],
+        "pace": pace_in_words(campaign.pace_per_second) if campaign.pace_per_second else "",
         "expanding": campaign.state == CampaignState.EXPANDING,
         "percent": done * 100 // total if figures.targets else 0,
         "done": done,
@@ -59,6 +70,7 @@ def campaign_context(campaign: Campaign) -> dict[str, Any]:
         ],
         "tiles": [(name, *SYMBOLS[name], counts[name], messages_link(campaign, name)) for name in TILES],
         "funnel": [(SYMBOLS[name][1], counts[name], round(counts[name] * 100 / total, 2)) for name in FUNNEL],
+        "channel_columns": list(channel_columns().values()),
         "channels": _channels(campaign, figures),
         "routes": _routes(campaign, figures),
         "reasons": _reasons(campaign, figures),
@@ -111,13 +123,23 @@ def messages_link(campaign: Campaign, figure: str = "", **also: str) -> str:
     return f"{reverse('admin:campaigns_message_changelist')}?{urlencode(asked)}"
 
 
+def channel_columns() -> dict[str, str]:
+    """Figure -> head of its column in the table by account."""
+    return {
+        "tried": _("Tried"), "accepted": "S " + _("taken"), "delivered": "D " + _("delivered"),
+        "undelivered": "DF " + _("not delivered"), "unknown": "U " + _("unknown"), "in_window": _("awaited"),
+    }  # fmt: skip
+
+
 def _channels(campaign: Campaign, figures: Figures) -> list[dict[str, Any]]:
     accounts = {one.code: one for one in ChannelAccount.objects.filter(code__in=figures.by_channel)}
-    rows = []
+    rows, columns = [], channel_columns()
     for code, held in figures.by_channel.items():
         account = accounts.get(code)
-        names = ("tried", "accepted", "delivered", "undelivered", "unknown", "in_window")
-        cells = [(held[name], messages_link(campaign, f"{name}@{account.pk}") if account else "") for name in names]  # type: ignore[literal-required]
+        cells = [
+            (words, held[name], messages_link(campaign, f"{name}@{account.pk}") if account else "")  # type: ignore[literal-required]
+            for name, words in columns.items()
+        ]
         rows.append(
             {
                 "account": account or code,
@@ -157,8 +179,9 @@ def _reasons(campaign: Campaign, figures: Figures) -> list[tuple[str, int, str]]
 
 def _versus(campaign: Campaign, figures: Figures) -> list[tuple[str, str, str, str, str]]:
     """(what, forecast, actual, difference, why) of every figure that was forecast."""
+    names = account_names()
     return [
-        (_versus_words(row.key), _foreseen(row), _shown(row.actual), _shown(row.difference, sign=True),
+        (_versus_words(row.key, names), _foreseen(row), _shown(row.actual), _shown(row.difference, sign=True),
          str(WHY.get(row.why, "")))
         for row in rows_of(campaign, figures)
         if row.forecast is not None
@@ -170,12 +193,12 @@ def _foreseen(row: Row) -> str:
     return _shown(row.forecast) + between
 
 
-def _versus_words(key: str) -> str:
+def _versus_words(key: str, names: dict[str, str]) -> str:
     kind, _dot, name = key.partition(".")
     if kind == "blocked":
         return f"{_('blocked')}: {reason_in_words(name)}"
     if kind == "tried":
-        return f"{_('written to over')} {name}"
+        return _("written to over %(account)s") % {"account": names.get(name, name)}
     if kind == "route":
         return " → ".join(_kinds_in_words(step) for step in name.split(" > "))
     return words_of(key)

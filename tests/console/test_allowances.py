@@ -35,7 +35,7 @@ def test_a_budget_is_set_fills_and_warns(console: Watched, scene: Scene) -> None
     page.get_by_role("link", name="Budgets and quotas").first.click()
     expect(page.get_by_role("heading", name="No budget and no quota yet")).to_be_visible()
     look(console, "allowances-empty")
-    page.get_by_role("link", name="Set the first one").click()
+    page.get_by_role("link", name="Add budget or quota").last.click()
     page.fill("[name=name]", "Marketing a month")
     page.select_option("[name=business_line]", label="Shop (shop)")
     page.select_option("[name=message_class]", "marketing")

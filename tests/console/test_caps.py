@@ -22,7 +22,7 @@ def test_a_cap_is_set_and_what_it_withheld_is_shown(console: Watched, scene: Sce
     console.sign_in("boss")
     page = console.page
     console.goto("/console/campaigns/frequencycap/")
-    page.get_by_role("link", name="Set the first one").click()
+    page.get_by_role("link", name="Add frequency cap").last.click()
     page.fill("[name=code]", "two-a-week")
     page.fill("[name=name]", "Two a week")
     page.fill("[name=most]", "0")
@@ -85,7 +85,7 @@ def test_a_list_of_words_is_made_tried_and_brought_in(console: Watched, scene: S
     console.sign_in("boss")
     page = console.page
     console.goto("/console/templates/wordlist/")
-    page.get_by_role("link", name="Make the first list").click()
+    page.get_by_role("link", name="Add list of sensitive words").last.click()
     page.fill("[name=name]", "Advertising law")
     page.get_by_role("button", name="Save", exact=True).click()
     file = {

@@ -86,6 +86,15 @@ class StandingFilter(admin.SimpleListFilter):
 class AllowanceAdmin(ModelAdmin):
     """An allowance is switched off, not deleted: what it counted belongs to the story."""
 
+    when_empty = (
+        _("No budget and no quota yet"),
+        _(
+            "A quota limits how many messages or pieces a business line may send in a day, a month or in all; a "
+            "budget limits what they may cost. Counting is exact, whatever sends at once; a warning comes before "
+            "the wall."
+        ),
+    )
+
     form = AllowanceForm
     list_display = [
         "name",
@@ -103,7 +112,6 @@ class AllowanceAdmin(ModelAdmin):
     ordering = ["-active", "business_line__name", "name"]
     list_per_page = 50
     actions = None
-    list_before_template = "campaigns/allowances_before.html"
     change_form_outer_before_template = "campaigns/allowance_state.html"
 
     def has_delete_permission(self, request: HttpRequest, obj: Allowance | None = None) -> bool:

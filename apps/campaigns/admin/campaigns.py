@@ -24,6 +24,7 @@ from apps.campaigns.errors import CampaignError
 from apps.campaigns.forecast import order_forecast, progress_of_forecast
 from apps.campaigns.forms import TAG_PARTS, CampaignForm, audience_of, entered
 from apps.campaigns.models import Campaign, TargetList
+from apps.campaigns.policy_picture import account_names
 from apps.campaigns.policy_words import policy_in_words
 from apps.campaigns.progress import is_over, progress
 from apps.campaigns.states import CampaignState, may
@@ -54,6 +55,14 @@ class StateFilter(admin.SimpleListFilter):
 @admin.register(Campaign)
 class CampaignAdmin(ModelAdmin):
     """A campaign is never changed or deleted: a draft is left, what runs is cancelled."""
+
+    when_empty = (
+        _("No campaign yet"),
+        _(
+            "A campaign sends one template to people over the channels of a policy. Nothing leaves before you "
+            "have seen its forecast."
+        ),
+    )
 
     list_display = ["name", "shown_state", "shown_progress", "shown_class", "business_line", "created_by", "created_at"]
     list_filter = [StateFilter, "business_line", "source"]
@@ -244,7 +253,7 @@ class CampaignAdmin(ModelAdmin):
                    % {"rules": ", ".join(need["rule"] for need in needs)}] if needs else []),
                 _("The first step costs about %(price)s %(currency)s; if every step is needed for everybody, "
                   "%(worst)s %(currency)s.") % price,
-                *policy_in_words(campaign.plan),
+                *policy_in_words(campaign.plan, account_names()),
                 _("What has been sent can be taken back over few channels only, and may have been read."),
             ],
             verb=_("Submit for approval") if needs else _("Send to %(people)s people") % facts,
@@ -369,4 +378,5 @@ def _kept_parts(campaign: Campaign, form: CampaignForm) -> dict[str, Any]:
 
 def _policies(form: CampaignForm) -> list[dict[str, Any]]:
     chosen = form.fields["policy"].queryset  # type: ignore[attr-defined]
-    return [{"id": str(one.pk), "sentences": policy_in_words(one.plan)} for one in chosen]
+    names = account_names()
+    return [{"id": str(one.pk), "sentences": policy_in_words(one.plan, names)} for one in chosen]

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -78,13 +79,21 @@ class CapForm(CheckedForm):
 class FrequencyCapAdmin(ModelAdmin):
     """How often a person may be written to, over everything."""
 
+    when_empty = (
+        _("No frequency cap yet"),
+        _(
+            "A cap says how many messages one person gets at most, over all campaigns, business lines and "
+            "channels together. It is exact, whatever sends at once; a message counts once, whatever steps and "
+            "repeats follow. Who is on the whitelist is neither counted nor stopped."
+        ),
+    )
+
     form = CapForm
     list_display = ["name", "shown_limit", "shown_classes", "shown_line", "shown_kind", "active"]
     list_filter = ["active"]
     list_select_related = ["business_line"]
     search_fields = ["name", "code"]
     ordering = ["-active", "name"]
-    list_before_template = "campaigns/caps_before.html"
 
     def get_readonly_fields(self, request: HttpRequest, obj: FrequencyCap | None = None) -> list[str]:
         return ["code"] if obj else []
@@ -124,6 +133,12 @@ class GuardForm(CheckedForm):
     class Meta:
         model = DuplicateGuard
         fields = ["business_line", "message_class", "window_hours"]
+        labels = {"window_hours": _("for so many hours")}
+        error_messages = {
+            NON_FIELD_ERRORS: {
+                "unique_together": _("There is a guard for this line and class already: change that one.")
+            }
+        }
         help_texts = {
             "business_line": _("Empty: every line that has no setting of its own."),
             "window_hours": _("0 lets repetitions through."),

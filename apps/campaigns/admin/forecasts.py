@@ -7,13 +7,13 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from apps.campaigns.approving import PERMISSION
 from apps.campaigns.editing import is_changeable
 from apps.campaigns.models import Approval, Campaign, TargetList
 from apps.campaigns.pipeline.plan import loaded_plan
+from apps.campaigns.policy_picture import account_names
 from apps.campaigns.policy_words import GOALS, policy_in_words
 from apps.campaigns.rates import LOOKED_BACK
 from apps.campaigns.somebody import values_of_somebody
@@ -56,7 +56,7 @@ def approval_reason(approval: Approval) -> str:
 def about_campaign(campaign: Campaign) -> dict[str, Any]:
     """Audience, policy, class and samples in words."""
     return {
-        "sentences": policy_in_words(campaign.plan),
+        "sentences": policy_in_words(campaign.plan, account_names()),
         "shown_class": CLASSES.get(campaign.message_class, campaign.message_class),
         "audience": audience_in_words(campaign.audience),
         "samples": samples(campaign),
@@ -93,8 +93,8 @@ def figures_context(campaign: Campaign, said: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-COSTS = {"first": _lazy("first step"), "expected": _lazy("expected"), "worst": _lazy("every step")}
-UNITS = {"messages": _lazy("messages"), "pieces": _lazy("pieces"), "money": _lazy("money")}
+COSTS = {"first": gettext_lazy("first step"), "expected": gettext_lazy("expected"), "worst": gettext_lazy("every step")}
+UNITS = {"messages": gettext_lazy("messages"), "pieces": gettext_lazy("pieces"), "money": gettext_lazy("money")}
 
 
 def route_in_words(name: str) -> str:

@@ -53,11 +53,19 @@ class HoldoutForm(CheckedForm):
 class HoldoutAdmin(ModelAdmin):
     """A group is ended, not deleted: figures of campaigns refer to it."""
 
+    when_empty = (
+        _("No holdout group yet"),
+        _(
+            "A holdout group is left out of campaigns on purpose, so that you can compare what people do who are "
+            "written to with what they do anyway. Nobody in it gets marketing of the chosen lines until the "
+            "group ends; notices and one-time passwords go out as ever."
+        ),
+    )
+
     form = HoldoutForm
     list_display = ["name", "shown_who", "shown_classes", "from_at", "until_at", "shown_state"]
     ordering = ["-id"]
     actions = None
-    list_before_template = "campaigns/holdouts_before.html"
     change_form_outer_before_template = "campaigns/holdout_figures.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Holdout]:
@@ -70,7 +78,7 @@ class HoldoutAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Holdout | None = None) -> list[str]:
         return ["percent", "tag", "salt", "from_at"] if obj else []
 
-    @admin.display(description=_("left out"))
+    @admin.display(description=_("people left out"))
     def shown_who(self, holdout: Holdout) -> str:
         return holdout_in_words(holdout)
 

@@ -53,6 +53,14 @@ def percent(held: TargetList) -> int:
 class TargetListAdmin(ModelAdmin):
     """Lists are ordered and watched here; lane `work` reads them. What was read never changes."""
 
+    when_empty = (
+        _("No list yet"),
+        _(
+            "A CSV file with user ids or addresses and, where the text needs them, values of its own for each "
+            "person. A campaign can go to exactly these."
+        ),
+    )
+
     list_display = [
         "name",
         "state",

@@ -20,6 +20,7 @@ from apps.campaigns.admin import recalls
 from apps.campaigns.admin.reading import ReadOnlyAdmin
 from apps.campaigns.evidence import evidence_of
 from apps.campaigns.models import Campaign, Message
+from apps.campaigns.policy_picture import account_names
 from apps.campaigns.policy_words import policy_in_words
 from apps.campaigns.timeline import message_timeline
 from apps.campaigns.words import CLASSES, MESSAGE_STATES, reason_in_words
@@ -157,7 +158,7 @@ class MessageAdmin(ReadOnlyAdmin):
             "reason": reason_in_words(message.reason),
             "campaign": campaign,
             "shown_class": CLASSES.get(campaign.message_class, "") if campaign else "",
-            "sentences": policy_in_words(campaign.plan) if campaign else [],
+            "sentences": policy_in_words(campaign.plan, account_names()) if campaign else [],
             "person": self._person(request, message),
             "entries": message_timeline(message.pk),
             "facts": taken.facts,

@@ -33,6 +33,14 @@ from ums_site.confirm import Question, confirmed
 class PolicyAdmin(ModelAdmin):
     """Campaigns freeze the plan they use, so that changing a policy changes no campaign made before."""
 
+    when_empty = (
+        _("No policy yet"),
+        _(
+            "A policy says over which channels a message goes, at once or one after another, and when the next "
+            "one follows."
+        ),
+    )
+
     list_display = ["name", "code", "in_words", "number", "updated_at"]
     search_fields = ["code", "name"]
     ordering = ["name"]

@@ -31,6 +31,14 @@ MOST_SHOWN = 400
 class QuietHoursAdmin(ModelAdmin):
     """They count from the next window on; what waits is judged anew when they change."""
 
+    when_empty = (
+        _("No quiet hours: messages go at any hour"),
+        _(
+            "Quiet hours hold back marketing, or what else you choose, say from 22:00 to 08:00, until they end; "
+            "or drop it."
+        ),
+    )
+
     form = QuietHoursForm
     list_display = ["name", "active", "shown_classes", "shown_hours", "shown_days", "shown_who", "action", "quiet_now"]
     list_filter = ["active", "business_line", "action"]
@@ -53,7 +61,7 @@ class QuietHoursAdmin(ModelAdmin):
     def shown_classes(self, hours: QuietHours) -> str:
         return ", ".join(str(CLASSES.get(one, one)) for one in hours.classes)
 
-    @admin.display(description=_("hours"))
+    @admin.display(description=_("from–until"))
     def shown_hours(self, hours: QuietHours) -> str:
         return f"{hours.since:%H:%M}–{hours.until:%H:%M} {hours.zone}"
 
@@ -78,6 +86,11 @@ class QuietHoursAdmin(ModelAdmin):
 @admin.register(Calendar)
 class CalendarAdmin(ModelAdmin):
     """Which days are worked."""
+
+    when_empty = (
+        _("No calendar yet"),
+        _("A calendar says which days are worked and which are off. Schedules and quiet hours follow it."),
+    )
 
     list_display = ["name", "shown_weekend", "shown_days", "updated_at"]
     search_fields = ["name"]

@@ -67,6 +67,14 @@ class ReplayForm(forms.Form):
 class ReplayAdmin(ReadOnlyAdmin):
     """A replay is ordered, runs in the background, and stays as it came out."""
 
+    when_empty = (
+        _("No replay yet"),
+        _(
+            "A replay goes through a finished campaign once more with another policy, on paper: what it would "
+            "have cost and reached. Nothing is sent."
+        ),
+    )
+
     list_display = ["campaign", "policy_name", "shown_state", "made_by", "made_at"]
     list_select_related = ["campaign"]
     ordering = ["-id"]

@@ -32,6 +32,14 @@ READ = "campaigns.read_reply"
 class ReplyAdmin(ReadOnlyAdmin):
     """Answers. Their text is sealed: it is read with a permission of its own, and that is on record."""
 
+    when_empty = (
+        _("Nobody has answered yet"),
+        _(
+            "Answers come in by the hook or the session of an SMS account. Give the provider the account's hook "
+            "address for answers, too; its page shows it."
+        ),
+    )
+
     list_display = [
         "received_at",
         "address_masked",

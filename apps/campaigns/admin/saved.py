@@ -29,6 +29,14 @@ PERMISSION = "campaigns.decide_saved"
 class SavedMessageAdmin(ReadOnlyAdmin):
     """The list opens with what is kept now."""
 
+    when_empty = (
+        _("Nothing is kept"),
+        _(
+            "Where a policy says so, messages are kept for people whom no address reaches now. They go out once "
+            "an address comes or the person returns, until they expire."
+        ),
+    )
+
     list_display = ["message", "person", "campaign", "why", "shown_state", "saved_at", "expires_at", "ended_at"]
     list_filter = ["state", "why", "campaign__business_line", "lane"]
     list_select_related = ["campaign"]
@@ -93,6 +101,9 @@ class SavedMessageAdmin(ReadOnlyAdmin):
         """Asks for the reason; the second time it is the answer of that page."""
         kept = queryset.filter(state=SavedMessage.State.SAVED)
         ids = list(kept.values_list("message_id", flat=True))
+        if not ids:
+            messages.warning(request, _("None of the chosen messages is kept any more: there is nothing to discard."))
+            return None
         form = ReasonForm(request.POST if "confirmed" in request.POST else None)
         if form.is_bound and form.is_valid():
             try:

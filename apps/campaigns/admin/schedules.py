@@ -16,6 +16,7 @@ from unfold.decorators import display
 from apps.campaigns import schedule_words as words
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Calendar, Schedule
+from apps.campaigns.policy_picture import account_names
 from apps.campaigns.policy_words import policy_in_words
 from apps.campaigns.recurrence import BadRule, OnDayOff
 from apps.campaigns.schedule_forms import ScheduleForm
@@ -35,6 +36,14 @@ DEEDS = {"pause": "PAUSED", "resume": "ACTIVE", "end": "ENDED"}
 @admin.register(Schedule)
 class ScheduleAdmin(ModelAdmin):
     """Whoever makes a schedule sends with it: it needs the permission to send besides."""
+
+    when_empty = (
+        _("No schedule yet"),
+        _(
+            "A schedule makes a campaign by itself again and again, say each working day at 09:00, and asks for "
+            "approval where a rule wants it."
+        ),
+    )
 
     list_display = ["name", "shown_state", "when", "shown_next", "shown_class", "business_line"]
     list_filter = ["state", "business_line"]
@@ -136,7 +145,7 @@ class ScheduleAdmin(ModelAdmin):
         context |= {"class": CLASSES.get(schedule.message_class, schedule.message_class)}
         most = schedule.cost_ceiling
         context |= {"ceiling": "" if most is None else f"{most.normalize():f}"}
-        context |= {"sentences": policy_in_words(schedule.policy.plan), "runs": _runs(schedule)}
+        context |= {"sentences": policy_in_words(schedule.policy.plan, account_names()), "runs": _runs(schedule)}
         if schedule.state == Schedule.State.ACTIVE:
             context["rows"] = words.occurrence_rows(coming(schedule, SHOWN), schedule.zone)
         return render(request, "campaigns/schedule.html", context)

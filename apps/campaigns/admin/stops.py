@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import URLPattern, path, reverse
@@ -70,6 +71,14 @@ def _choices() -> list[tuple[Any, Any]]:
 @admin.register(StopSwitch)
 class StopSwitchAdmin(ModelAdmin):
     """What was stopped, by whom, why, and what still is."""
+
+    when_empty = (
+        _("Nothing was ever stopped"),
+        _(
+            "A stop switch holds back everything, or one business line, class, channel, account or template, "
+            "within seconds. Nothing is lost: it waits until the switch is released."
+        ),
+    )
 
     list_display = [
         "shown_scope",
@@ -164,6 +173,11 @@ class StopSwitchAdmin(ModelAdmin):
 class PauseRuleAdmin(ModelAdmin):
     """When campaigns of a class pause themselves."""
 
+    when_empty = (
+        _("No rule: no campaign pauses itself"),
+        _("A rule of a class pauses a campaign when too many of its sends fail, end unknown, or bring complaints."),
+    )
+
     list_display = ["in_words", "active", "at_least", "minutes", "failed_percent", "unknown_percent", "complaints"]
     actions = None
 
@@ -177,6 +191,10 @@ class PauseRuleAdmin(ModelAdmin):
         audit.record(
             actor=request.user, verb="change_pause_rule" if change else "add_pause_rule", what=obj, detail=detail
         )
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[PauseRule]) -> None:
+        for rule in queryset:
+            self.delete_model(request, rule)
 
     def delete_model(self, request: HttpRequest, obj: PauseRule) -> None:
         audit.record(actor=request.user, verb="delete_pause_rule", what=obj, detail={"class": obj.message_class})

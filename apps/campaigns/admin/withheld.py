@@ -55,6 +55,14 @@ class RuleFilter(admin.SimpleListFilter):
 class WithheldAdmin(ReadOnlyAdmin):
     """One row a delivery that a rule stopped right before it was sent, and what it would have cost."""
 
+    when_empty = (
+        _("Nothing was withheld"),
+        _(
+            "Here stands every message that a frequency cap or the duplicate guard stopped right before it was "
+            "sent, with what it would have cost."
+        ),
+    )
+
     list_display = ["shown_message", "person", "campaign", "account", "shown_rule", "pieces", "shown_price", "at"]
     list_display_links = None
     list_filter = [WithheldCampaignFilter, RuleFilter]

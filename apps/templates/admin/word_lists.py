@@ -86,13 +86,22 @@ class ImportForm(forms.Form):
 class WordListAdmin(ModelAdmin):
     """Lists apply at once, in every process, from its next batch on."""
 
+    when_empty = (
+        _("No list of sensitive words yet"),
+        _(
+            "Every text is searched for the words of your lists right before it is sent, on every channel, "
+            "together with the values that stand in it. Full-width forms, capitals, blanks and signs between the "
+            "letters make no difference. A text with a word of a blocking list is not sent; the next step of the "
+            "policy may follow."
+        ),
+    )
+
     form = WordListForm
     list_display = ["name", "shown_action", "shown_scope", "shown_words", "active", "updated_at"]
     list_filter = ["active", "action"]
     search_fields = ["name"]
     ordering = ["-active", "name"]
     actions = None
-    list_before_template = "templates/words_before.html"
     change_form_outer_before_template = "templates/words_of_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WordList]:

@@ -110,6 +110,15 @@ class InForceFilter(admin.SimpleListFilter):
 class BlacklistAdmin(ModelAdmin):
     """People and addresses that must not, or may always, be written to; an address can be looked up, never read."""
 
+    when_empty = (
+        _("Nobody is on a list yet"),
+        _(
+            "Who is on the blacklist is not written to, from the next messages of a running campaign on. Who is "
+            "on the whitelist is held back by no frequency cap, quiet hours, duplicate guard or holdout; and a "
+            "business line in trial operation writes to nobody else."
+        ),
+    )
+
     list_display = [
         "subject",
         "shown_effect",

@@ -22,6 +22,15 @@ from apps.users.models import Binding, ConsentRecord, Recipient
 class ConsentAdmin(ModelAdmin):
     """Who agreed to what, or took it back, when, and what proves it."""
 
+    when_empty = (
+        _("No consent on record"),
+        _(
+            "What people agree to or take back stands here for good, with what proves it: recorded here, from a "
+            "file or over the API, by the link in a message, or by an answer such as TD."
+        ),
+    )
+
+    list_before_template = "users/consents_before.html"
     list_display = ["at", "subject", "shown_state", "shown_class", "shown_line", "source", "evidence", "actor"]
     list_filter = ["state", "source", "message_class", "business_line"]
     list_select_related = ["business_line"]
@@ -29,7 +38,6 @@ class ConsentAdmin(ModelAdmin):
     search_help_text = _("A whole user id, or a whole phone number or e-mail address")
     ordering = ["-id"]
     show_full_result_count = False
-    list_before_template = "users/consents_before.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ConsentRecord]:
         user_id = Recipient.objects.filter(pk=OuterRef("recipient_id")).values("user_id")
