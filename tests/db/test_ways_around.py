@@ -24,6 +24,7 @@ from apps.campaigns.scheduling import launch_due, save_schedule
 from apps.campaigns.services import change_pace, pause_campaign, resume_campaign, submit_campaign
 from apps.partners.authentication import Caller
 from apps.partners.services import issue_api_key
+from apps.templates.services import publish_version
 from tests.db.conftest import SMS, World
 from tests.db.test_approval import Office, expanded, state
 from tests.waiting import until
@@ -77,6 +78,18 @@ def test_whoever_changed_a_schedule_last_does_not_agree_to_what_it_sends(office:
     save_schedule(actor=office.second, schedule=held)
     asked = due(held)
     assert refused(office, office.author, asked) and refused(office, office.second, asked)
+    assert office.decide(office.boss, asked).state == "APPROVED"
+
+
+def test_whoever_published_the_text_of_a_schedule_does_not_agree_to_it(office: Office) -> None:
+    office.rule(message_class="marketing")
+    held = scheduled(office, office.author)
+    template = held.template
+    template.bodies["sms_aliyun"]["text"] += "!"
+    template.save()
+    publish_version(actor=office.second, template=template)
+    asked = due(held)
+    assert refused(office, office.second, asked)
     assert office.decide(office.boss, asked).state == "APPROVED"
 
 
