@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.db import connection
 from django.test import Client
 from django.utils import translation
 
 from apps.campaigns.evidence import digest_of, evidence_of, gather
-from apps.campaigns.models import Campaign, Decision, Message
+from apps.campaigns.models import Campaign, Decision, Delivery, Message, Receipt
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.timeline import message_timeline
 from apps.operators.models import AuditEvent, Operator
@@ -56,6 +58,18 @@ def test_a_blacklisting_after_planning_stops_at_the_gate_and_is_told(world: Worl
     assert world.messages(campaign) == {"SUCCEEDED": 2, "BLOCKED blacklisted": 1}
     stopped = Message.objects.get(campaign_id=campaign.pk, state="BLOCKED")
     assert [line[:2] for line in _lines(stopped)] == [("target", "go"), ("blacklisted", "stop")]
+
+
+def test_a_receipt_stands_behind_the_call_that_it_is_of_whatever_the_clock_of_its_provider_says(world: World) -> None:
+    world.people(1)
+    campaign = world.run(world.campaign())
+    delivery = Delivery.objects.get(campaign_id=campaign.pk)
+    early = delivery.first_intent_at - timedelta(seconds=1)
+    Receipt.objects.create(
+        delivery_id=delivery.pk, event_hash=1, state="DELIVERED", occurred_at=early, received_at=delivery.accepted_at
+    )
+    told = [entry.kind for entry in message_timeline(delivery.message_id) if entry.kind in ("attempt", "receipt")]
+    assert told == ["attempt", "attempt", "receipt"]
 
 
 def test_an_evidence_sheet_is_the_same_until_something_is_changed(world: World, client: Client) -> None:
