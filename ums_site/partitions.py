@@ -7,6 +7,7 @@ catches what no day holds: an insert never fails for a missing partition, and a 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -47,10 +48,22 @@ def ensure(today: date, days_back: int = 1, days_ahead: int = DAYS_AHEAD) -> lis
         missing = wanted.keys() - {row[0] for row in cursor.fetchall()}
         for partition in sorted(missing):
             table, day = wanted[partition]
-            low, high = bounds(day)
-            cursor.execute(f"CREATE TABLE {partition} PARTITION OF {table} FOR VALUES FROM ({low}) TO ({high})")
+            _make(cursor, table, partition, *bounds(day))
             cursor.execute(f"ALTER TABLE {partition} SET ({STORAGE[table]})")
     return sorted(missing)
+
+
+def _make(cursor: Any, table: str, partition: str, low: int, high: int) -> None:
+    """Makes the partition of ids from `low` to before `high`; rows that the default one caught meanwhile move into it."""
+    cursor.execute("SELECT split_part(pg_get_partkeydef(%s::regclass), '(', 2)", [table])
+    key = cursor.fetchone()[0].rstrip(")")
+    cursor.execute(f"LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE")
+    cursor.execute(f"CREATE TABLE {partition} (LIKE {table} INCLUDING ALL)")
+    cursor.execute(
+        f"WITH caught AS (DELETE FROM {table}_default WHERE {key} >= {low} AND {key} < {high} RETURNING *) "
+        f"INSERT INTO {partition} SELECT * FROM caught"
+    )
+    cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {partition} FOR VALUES FROM ({low}) TO ({high})")
 
 
 _OFTEN = "autovacuum_vacuum_scale_factor=0.05, autovacuum_analyze_scale_factor=0.05"

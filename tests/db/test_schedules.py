@@ -71,7 +71,9 @@ def test_many_beats_and_dead_ones_make_one_run_of_each_occurrence(world: World, 
     for thread in threads:
         thread.join()
     tick()
-    assert runs(held)[:4] == ["skipped"] * 3 + ["started"]
+    before = runs(held).index("started")
+    assert runs(held)[:before] == ["skipped"] * before
+    assert before in (3, 4), "one more where a minute begins while the first beats die"
     campaign = Campaign.objects.earliest("id")
     run = ScheduleRun.objects.get(campaign=campaign)
     assert campaign.scheduled_at == run.nominal_at and campaign.source == "schedule"
