@@ -194,7 +194,12 @@ def _versus(told: Told, figures: Figures) -> dict[str, dict[str, Any]]:
         "delivered": (said.get("delivered"), figures.delivered),
         "cost": (said.get("expected_price") or said.get("price"), figures.cost),
     }
-    return {name: {"forecast": str(before), "actual": str(after)} for name, (before, after) in pairs.items()}
+    ranges = {"cost" if name == "expected_price" else name: ends for name, ends in (said.get("range") or {}).items()}
+    return {
+        name: {"forecast": f"{before} ({ranges[name][0]} to {ranges[name][1]})" if name in ranges else str(before),
+               "actual": str(after)}
+        for name, (before, after) in pairs.items()
+    }  # fmt: skip
 
 
 def _stories(told: Told) -> dict[str, list[str]]:
