@@ -13,6 +13,7 @@ from django.utils import timezone
 from apps.campaigns.accepting import NewMessage, accept_messages
 from apps.campaigns.errors import CampaignError
 from apps.campaigns.models import Attempt, Batch, Campaign, Delivery, Message
+from apps.campaigns.pipeline import plan
 from apps.campaigns.pipeline.expand import expand_next
 from apps.campaigns.pipeline.pace import take_calls
 from apps.campaigns.services import (
@@ -221,6 +222,26 @@ def test_a_pace_holds_for_calls_that_carry_many(world: World) -> None:
     times = sorted(line["t"] for line in world.ledger())
     assert len(times) == 30
     assert all(sum(1 for other in times if start <= other < start + 1) <= 20 + 2 + 2 for start in times)
+
+
+def test_one_call_shows_whether_an_account_works_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many may be in flight, however small the windows, and however many batches are due."""
+    monkeypatch.setattr(plan, "BATCH_SIZE", 10)
+    world.people(30)
+    world.script("aliyun", "500")
+    account = ChannelAccount.objects.filter(code="sms-main")
+    account.update(max_in_flight=10, faults=1, open_until=timezone.now() - timedelta(seconds=1))
+    campaign = world.campaign()
+    while expand_next(campaign.lane):
+        pass
+    drain(campaign.lane, 2)
+    assert Attempt.objects.count() == 1
+    assert account.get().faults == 2 and account.get().open_until > timezone.now()
+    world.outside.call("DELETE", "/_sim/ctl")
+    account.update(open_until=timezone.now())
+    world.run(campaign)
+    assert account.get().faults == 0
+    assert len(world.ledger()) == 29, "what the probe came to is unknown, and not repeated"
 
 
 def test_a_refused_person_of_a_group_does_not_cost_the_others(world: World) -> None:

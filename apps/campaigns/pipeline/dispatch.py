@@ -129,11 +129,22 @@ class _Stream:
                 self._close_what_is_over()
 
     def _room(self) -> bool:
+        if self._probing():
+            return False
         flights = [flight for one in self.sendings for flight in one.flights]
         if len(flights) < OPEN_WINDOWS:
             return True
         a_window = self.sendings[-1].order.account_row.max_in_flight
         return len(flights) < MOST_WINDOWS and sum([flight.rows for flight in flights]) < a_window
+
+    def _probing(self) -> bool:
+        """Whether a call is out that is to show whether the account of the batch at hand works again: one is enough."""
+        if not self.sendings or self.sendings[-1].leave_as:
+            return False
+        account = self.sendings[-1].order.account_row
+        return account.faults > 0 and any(
+            one.flights for one in self.sendings if one.order.account_row.pk == account.pk
+        )
 
     def _urgent_batch(self) -> Batch | None:
         if self.urgent is None or self.sendings[-1].order.batch.lane == URGENT or boottime() < self.look_at:

@@ -117,6 +117,10 @@ class Sending:
             failpoint("after_intent_commit")
             if window.groups:
                 self._start(window)
+                if self.order.account_row.faults:
+                    self.leave_as = (
+                        self.leave_as or "READY"
+                    )  # half-open: what this call says is heard first, others may go
 
     def _next(self) -> list[Item]:
         """The next rows; where one row is to show whether the account works, all those that share its key."""
