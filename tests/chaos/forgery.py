@@ -24,7 +24,8 @@ from simulator.providers.wecom.sealing import envelope_xml, event_xml
 from tests.chaos.expected import Expected
 from tests.chaos.field import Field, sha256
 from tests.chaos.ground import member_of, phone_of
-from ums_site.processes import free_port, web
+from tests.ports import some_port
+from ums_site.processes import web
 
 TOO_OLD = 9 * 3600.0  # seconds; Feishu repeats a push for six hours, WeCom for seconds
 STATE = """
@@ -48,7 +49,7 @@ def callbacks_are_forged(ground: Field) -> Expected:
     ground.prepare()
     ground.start_crew()
     ground.rest(60)
-    port = free_port(18_700 + ground.luck.randrange(500))
+    port = some_port()
     ground.launch(web("127.0.0.1", port)).wait_ready(40)
     account = ground.account()
     door = f"http://127.0.0.1:{port}/hooks/{account.code}/"

@@ -17,7 +17,8 @@ from apps.partners.models import Allowance, AllowanceUse, BusinessLine
 from apps.partners.services import issue_api_key
 from tests.chaos.expected import Expected
 from tests.chaos.field import Field
-from ums_site.processes import free_port, web
+from tests.ports import some_port
+from ums_site.processes import web
 
 THREADS = 1000
 ASKED_AT_THE_DOOR = 400
@@ -33,7 +34,7 @@ def quotas_are_wanted_by_all(ground: Field) -> Expected:
     pieces = _allow("pieces", sent, message_class="marketing", **room)
     money = _allow("money", Decimal(ground.n), message_class="marketing", **room)  # ample: counted beside
     door = _allow("messages", ASKED_AT_THE_DOOR, message_class="transactional", **room)
-    port = free_port(18_700 + ground.luck.randrange(200))
+    port = some_port()
     ground.launch(web("127.0.0.1", port)).wait_ready(40)
     ground.doomed("after_intent_commit:kill9@2")
     ground.start_crew()

@@ -25,10 +25,11 @@ from tests.chaos.expected import Expected, Scenario
 from tests.chaos.field import OPEN, Field, send_signal, sha256
 from tests.chaos.ground import LEASE_AND_GRACE, phone_of, start_servers, var
 from tests.chaos.quotas import quotas_are_wanted_by_all
+from tests.ports import some_port
 from ums_site import embedded_postgres
 from ums_site.ids import to_base36
 from ums_site.launcher import Process, python
-from ums_site.processes import free_port, web
+from ums_site.processes import web
 
 OPEN_WINDOWS = 2
 
@@ -250,7 +251,7 @@ def receipts_go_wild(ground: Field) -> Expected:
     """F25: receipts come five times, shuffled, before our own result, and for sends that nobody made."""
     ground.until = "delivered"
     ground.prepare()
-    port = free_port(18_100 + ground.luck.randrange(500))
+    port = some_port()
     ground.launch(web("127.0.0.1", port)).wait_ready(40)
     account = ChannelAccount.objects.get(code=ground.profile.account)
     hook = f"http://127.0.0.1:{port}/hooks/{account.code}/{account.hook_token}"

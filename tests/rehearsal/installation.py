@@ -18,8 +18,9 @@ from typing import Any, Self
 from demo.run import Outside
 from tests.chaos import ground
 from tests.chaos.field import send_signal
+from tests.ports import some_port
 from ums_site.launcher import Launcher
-from ums_site.processes import beat, free_port, ready_file, simulator, web, workers
+from ums_site.processes import beat, ready_file, simulator, web, workers
 
 DATABASE = "rehearsal"
 
@@ -46,7 +47,7 @@ class Installation:
         self._launch([simulator(self.state, options=options)]).wait_ready(30)
         self.outside = Outside.read(ready_file(self.state))
         self.places = json.loads(ready_file(self.state).read_text())
-        port = free_port(18_900)
+        port = some_port()
         self.web = f"http://127.0.0.1:{port}"
         self.crew = self._launch([web("127.0.0.1", port), *workers({"bulk": 2}), beat()])
         self.crew.wait_ready(90)

@@ -23,9 +23,10 @@ from apps.channels.models import ChannelAccount
 from apps.channels.registry import KINDS, adapter
 from demo import every_channel, stage
 from demo.run import Outside
+from tests.ports import some_port
 from tests.waiting import until
 from ums_site.launcher import Launcher
-from ums_site.processes import beat, free_port, gateways, ready_file, simulator, web, workers
+from ums_site.processes import beat, gateways, ready_file, simulator, web, workers
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 PEOPLE = 12
@@ -45,7 +46,7 @@ class Told:
 
 @pytest.fixture
 def told(tmp_path: Path, servers: None) -> Iterator[Told]:
-    state, port = tmp_path / "outside", free_port(18_900)
+    state, port = tmp_path / "outside", some_port()
     lines: list[str] = []
     with Launcher([simulator(state, options=["--seed", "11"])]) as world:
         world.wait_ready(30)

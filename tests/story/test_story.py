@@ -26,9 +26,10 @@ from apps.users.models import PeopleImport, Recipient
 from apps.users.services import add_blacklist
 from demo import stage
 from demo.run import DATA, Comparison, Outside, compare
+from tests.ports import some_port
 from tests.waiting import until
 from ums_site.launcher import Launcher
-from ums_site.processes import beat, free_port, ready_file, simulator, web, workers
+from ums_site.processes import beat, ready_file, simulator, web, workers
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 PEOPLE = 300
@@ -52,7 +53,7 @@ class Told:
 def outside(tmp_path: Path, servers: None) -> Iterator[Outside]:
     """The simulated providers, and an installation whose workers, beat and web run as processes."""
     state = tmp_path / "outside"
-    port = free_port(18_700)
+    port = some_port()
     lines: list[str] = []
     with Launcher([simulator(state, options=["--seed", "7"])]) as world:
         world.wait_ready(30)
