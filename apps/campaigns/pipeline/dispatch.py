@@ -177,6 +177,11 @@ class _Stream:
             self._written(partial(_not_signed_in, batch, refused))
             return
         account, transports = order.account_row, self.transports
+        for (
+            one
+        ) in self.sendings:  # what was read last holds for all of its batches, and what one of them finds out as well
+            if one.order.account_row.pk == account.pk:
+                one.order.account_row = account
         self.sendings.append(Sending(order, transports.of(account), transports.tally(account), self.stop_at))
 
     def _listen(self) -> None:
