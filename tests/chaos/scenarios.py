@@ -235,7 +235,9 @@ def answers_get_lost(ground: Field) -> Expected:
 
 def cancelled_in_doubt(ground: Field) -> Expected:
     """F17 b: answers get lost and the campaign is called off in the middle: what may have arrived is not denied."""
-    ground.script({"match": "every:6", "do": ["accept", "garbage"]})  # bad answers come first: more would open the breaker
+    ground.script(
+        {"match": "every:6", "do": ["accept", "garbage"]}
+    )  # bad answers come first: more would open the breaker
     ground.prepare()
     ground.start_crew()
     ground.wait(lambda: ground.sent() > ground.n // 4, 40, "the first quarter")
