@@ -18,7 +18,6 @@ from apps.campaigns.models import Campaign, FrequencyCap, Withheld
 from apps.campaigns.words import REASONS
 from apps.channels.models import ChannelAccount
 from apps.users.models import Recipient
-from ums_site.ids import first_row_id
 
 NEWEST_GROUPS = 20
 CENT = Decimal("0.01")
@@ -27,11 +26,7 @@ CENT = Decimal("0.01")
 class WithheldCampaignFilter(CampaignFilter):
     """What one campaign did not send."""
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value() or ""
-        if not value.isdecimal():
-            return queryset
-        return queryset.filter(campaign_id=int(value), delivery_id__gte=first_row_id(int(value)))
+    own_id = "delivery_id"
 
 
 class RuleFilter(admin.SimpleListFilter):

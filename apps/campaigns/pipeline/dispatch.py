@@ -2,10 +2,10 @@
 
 At most two windows are open, whichever batch they are of: the next one's intent commits while the calls of the former
 are still in flight, also where it is the first of the next batch, so the wire never waits for the database. Small windows,
-such as those of messages that come one by one, may be more, as long as their rows together are less than one full window.
-Each batch
-keeps its own lease and fence, and is given back when its last call was heard. Whatever happens in here, a delivery is
-called once per intent, and a result that was heard is written.
+such as those of messages that come one by one, may be more, as long as their rows together are less than one full window;
+to an account that was out of order it is one call, until that was heard. Each batch keeps its own lease and fence, and is
+given back when its last call was heard. Whatever happens in here, a delivery is called once per intent, and a result that
+was heard is written.
 """
 
 from __future__ import annotations
@@ -177,9 +177,8 @@ class _Stream:
             self._written(partial(_not_signed_in, batch, refused))
             return
         account, transports = order.account_row, self.transports
-        for (
-            one
-        ) in self.sendings:  # what was read last holds for all of its batches, and what one of them finds out as well
+        # What was read of the account last holds for all of its batches, and what one of them finds out as well.
+        for one in self.sendings:
             if one.order.account_row.pk == account.pk:
                 one.order.account_row = account
         self.sendings.append(Sending(order, transports.of(account), transports.tally(account), self.stop_at))
