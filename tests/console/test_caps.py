@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 def test_a_cap_is_set_and_what_it_withheld_is_shown(console: Watched, scene: Scene) -> None:
     from apps.campaigns.models import FrequencyCap
+    from apps.campaigns.services import create_campaign
     from apps.operators.models import AuditEvent
 
     console.sign_in("boss")
@@ -41,15 +42,25 @@ def test_a_cap_is_set_and_what_it_withheld_is_shown(console: Watched, scene: Sce
 
     console.goto("/console/campaigns/withheld/")
     expect(page.get_by_role("heading", name="Nothing was withheld")).to_be_visible()
+    spared, other = (
+        create_campaign(
+            actor="test", name=name, business_line=scene.line, message_class="marketing", template_version=scene.version,
+            policy=scene.policy, audience={"kind": "filter"},
+        )
+        for name in ("Spared", "Other")
+    )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO campaigns_withheld (delivery_id, message_id, campaign_id, account_id, rule, cap, pieces, price) "
-            "SELECT ums_id(), ums_id(), 7, %s, 'frequency_cap', 'two-a-week', 2, 0.09 FROM generate_series(1, 3)",
-            [scene.sms.pk],
+            "SELECT ums_id(), ums_id(), %s, %s, 'frequency_cap', 'two-a-week', 2, 0.09 FROM generate_series(1, 3)",
+            [spared.pk, scene.sms.pk],
         )
     console.goto("/console/campaigns/withheld/?rule=frequency_cap+two-a-week")
     expect(page.locator("td[data-label=Messages]")).to_have_text("3")
     expect(page.locator("td[data-label='Would have cost']")).to_have_text("0.27")
+    for campaign, rows in ((spared, 3), (other, 0)):
+        console.goto(f"/console/campaigns/withheld/?campaign={campaign.pk}")
+        expect(page.locator("#result_list tbody tr")).to_have_count(rows)
 
 
 def test_a_guard_and_a_holdout_group_are_made_and_ended(console: Watched, scene: Scene) -> None:
